@@ -1,0 +1,1 @@
+"""The pytest fixtures of zopio-trigger (loaded by pytest through its entry point)."""
