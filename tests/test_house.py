@@ -19,14 +19,16 @@ BELOW: dict[str, set[str]] = {
     "engine": {"model", "errors"},
     "storage": {"engine", "model", "errors"},
     "transport": {"model", "errors", "config"},
-    "platform": {"storage", "engine", "model", "errors", "config"},
+    "platform": {"storage", "transport", "engine", "model", "errors", "config"},
     "sdk": {"transport", "model", "errors", "config"},
     "worker": {"sdk", "transport", "model", "errors", "config"},
     "server": {"platform", "transport", "model", "errors", "config"},
     "composition": {
         "server", "worker", "platform", "storage", "sdk", "transport", "engine", "model", "errors", "config",
     },
-    "testing": {"composition", "worker", "platform", "storage", "sdk", "transport", "engine", "model", "errors", "config"},
+    "testing": {
+        "composition", "worker", "platform", "storage", "sdk", "transport", "engine", "model", "errors", "config",
+    },
     "cli": {"composition", "server", "sdk", "transport", "model", "errors", "config"},
 }  # fmt: skip
 

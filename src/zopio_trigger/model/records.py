@@ -19,6 +19,8 @@ from msgspec.structs import replace as replace
 
 from zopio_trigger.model.states import LogLevel, RunState, TaskKind, TaskState
 
+ALONE_FROM = 3  # interruptions from which a run executes with nobody beside it
+
 
 class Row(Struct, frozen=True, array_like=True, gc=False):
     """A row of the store. Rows hold text and numbers only, so the garbage collector need not track them."""
@@ -79,6 +81,11 @@ class Run(Row, frozen=True, array_like=True, gc=False):
     fingerprint: str | None  # groups failures of one kind
     output: str | None
     error: str | None
+
+    @property
+    def executes_alone(self) -> bool:
+        """True when it has killed its process so often that nothing should be lost with it the next time."""
+        return self.interruptions >= ALONE_FROM
 
     @property
     def line(self) -> Line:
