@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zopio_trigger.errors import InvalidInput
@@ -308,6 +308,19 @@ class TestManualClock:
 
         await asyncio.wait_for(sleeper, timeout=5)
 
+    async def test_a_clock_set_back_lets_a_sleep_end_before_an_earlier_alarm(self) -> None:
+        clock = ManualClock(START)
+        clock.call_at(START + 20 * SECOND_US, lambda: None)
+        sleeper = asyncio.create_task(clock.sleep(30))
+        await asyncio.sleep(0)
+
+        clock.set(START - 60 * SECOND_US)
+
+        assert clock.next_due() == START - 30 * SECOND_US
+        clock.advance(30)
+        await asyncio.wait_for(sleeper, timeout=5)
+        assert clock.next_due() == START + 20 * SECOND_US
+
     async def test_a_cancelled_sleep_leaves_nothing_behind(self) -> None:
         clock = ManualClock(START)
         sleeper = asyncio.create_task(clock.sleep(30))
@@ -348,6 +361,7 @@ class TestManualClock:
         delays=st.lists(st.integers(0, 100), max_size=20),
         moves=st.lists(st.integers(0, 40), max_size=20),
     )
+    @settings(deadline=None)
     def test_however_it_is_moved_everything_due_ran_once_in_order(
         self, delays: list[int], moves: list[int]
     ) -> None:

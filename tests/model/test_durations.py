@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zopio_trigger.errors import InvalidInput
@@ -110,6 +110,7 @@ class TestDuration:
             assert len(str(refused.value)) < 300
 
     @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3650)))
+    @settings(deadline=None)
     def test_a_timedelta_is_exact(self, length: timedelta) -> None:
         assert timedelta(microseconds=duration_us(length, what=WHAT)) == length
 
@@ -175,10 +176,12 @@ class TestInstant:
             timezones=st.timezones(),
         )
     )
+    @settings(deadline=None)
     def test_a_datetime_comes_back_as_the_same_instant(self, moment: datetime) -> None:
         assert to_datetime(instant_us(moment, "until")) == moment.astimezone(UTC)
 
     @given(st.integers(0, LATEST_US))
+    @settings(deadline=None)
     def test_what_iso_writes_is_read_back_to_the_millisecond(self, us: int) -> None:
         assert instant_us(iso(us), "until") == us // 1000 * 1000
 
@@ -278,6 +281,7 @@ class TestForPeople:
         assert ago(NINE_US - distance, NINE_US) == text
 
     @given(st.integers(0, 100 * LONGEST_US))
+    @settings(deadline=None)
     def test_saying_a_length_never_fails_and_stays_short(self, us: int) -> None:
         assert 0 < len(humanize(us)) < 20
 
@@ -287,6 +291,7 @@ ANYTHING = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.te
 
 class TestAnything:
     @given(ANYTHING)
+    @settings(deadline=None)
     def test_is_a_length_in_range_or_refused_by_us(self, value: object) -> None:
         try:
             length = duration_us(value, what=WHAT)
@@ -295,6 +300,7 @@ class TestAnything:
         assert 0 <= length <= LONGEST_US
 
     @given(ANYTHING)
+    @settings(deadline=None)
     def test_is_an_instant_in_range_or_refused_by_us(self, value: object) -> None:
         try:
             instant = instant_us(value, WHAT)

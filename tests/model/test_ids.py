@@ -7,7 +7,7 @@ import re
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zopio_trigger.errors import InvalidInput
@@ -112,6 +112,7 @@ def test_ids_keep_growing_when_the_clock_goes_back() -> None:
 
 
 @given(moves=st.lists(st.integers(-3_000, 3_000), max_size=60), seed=st.integers())
+@settings(deadline=None)
 def test_however_the_clock_moves_every_id_is_greater_than_the_one_before(moves: list[int], seed: int) -> None:
     clock, ids = ids_at(NOW, random.Random(seed))
     made = []
@@ -123,6 +124,7 @@ def test_however_the_clock_moves_every_id_is_greater_than_the_one_before(moves: 
 
 
 @given(now=st.integers(0, 253_402_300_799_999_999), prefix=st.sampled_from(["run", "evt", "task", "api_key"]))
+@settings(deadline=None)
 def test_an_id_tells_its_prefix_and_when_it_was_made(now: int, prefix: str) -> None:
     _, ids = ids_at(now)
 

@@ -56,10 +56,21 @@ class Event(Row, frozen=True, array_like=True, gc=False):
 class Run(Row, frozen=True, array_like=True, gc=False):
     """One durable execution of a job for one event."""
 
+    # What changes comes first: updates then read no further into a row.
     id: str  # run_…
-    env_no: int
     revision: int
     state: RunState
+    token: int  # grows with every grant: the fence of the lease, and the number of the execution
+    holder: str | None  # the worker with the lease, also while the run is suspended in its memory
+    interruptions: int  # hard deaths while executing since the last newly completed task
+    ready_at: int  # since when it may be executed
+    started_at: int | None  # first grant
+    paused_at: int | None  # since when it is suspended
+    finished_at: int | None
+    fingerprint: str | None  # groups failures of one kind
+    output: str | None
+    error: str | None
+    env_no: int
     job: str
     job_version: str
     event_id: str  # Event.id
@@ -68,19 +79,9 @@ class Run(Row, frozen=True, array_like=True, gc=False):
     queue: str
     queue_key: str  # "" unless the job limits per key
     priority: int  # higher first
-    token: int  # grows with every grant: the fence of the lease, and the number of the execution
-    holder: str | None  # the worker with the lease, also while the run is suspended in its memory
-    interruptions: int  # hard deaths while executing since the last newly completed task
     is_test: bool
     tags: str  # JSON list of strings
     created_at: int
-    ready_at: int  # since when it may be executed
-    started_at: int | None  # first grant
-    paused_at: int | None  # since when it is suspended
-    finished_at: int | None
-    fingerprint: str | None  # groups failures of one kind
-    output: str | None
-    error: str | None
 
     @property
     def executes_alone(self) -> bool:
