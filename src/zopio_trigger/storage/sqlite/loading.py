@@ -1,0 +1,113 @@
+"""Reading rows out of SQLite: what decisions need, what services scan, what lists show."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from heapq import merge
+from typing import Any, TypeVar
+
+import msgspec
+
+from zopio_trigger.engine.rows import Key
+from zopio_trigger.model.records import Event, Job, Queue, Run, Schedule, Task
+from zopio_trigger.model.states import RUN_STATES
+from zopio_trigger.storage.port import Boot, Due, RunQuery
+from zopio_trigger.storage.sqlite.statements import FOUND
+
+T = TypeVar("T")
+LAST_ID = "~"  # sorts after every id
+
+
+def rows(database: sqlite3.Connection, kind: type[T], statement: str, parameters: Any) -> list[T]:
+    """The rows a statement finds, as values."""
+    found = database.execute(FOUND[statement], parameters).fetchall()
+    return msgspec.convert(found, list[kind], strict=False)  # type: ignore[valid-type]  # SQLite's 0 and 1 are booleans
+
+
+def load(database: sqlite3.Connection, key: Key) -> object:
+    """The value of one key of a decision."""
+    return _LOADERS[str(key[0])](database, *key[1:])
+
+
+def event(database: sqlite3.Connection, env_no: int, any_id: str) -> Event | None:
+    """An event by the sender's id first, then by ours."""
+    for statement in ("event_by_user_id", "event_by_id"):
+        found = rows(database, Event, statement, (env_no, any_id))
+        if found:
+            return found[0]
+    return None
+
+
+def boot(database: sqlite3.Connection) -> Boot:
+    """Everything that is read once at start."""
+    lines = database.execute(FOUND["boot_ready"]).fetchall()
+    return Boot(
+        jobs=rows(database, Job, "boot_jobs", ()),
+        schedules=rows(database, Schedule, "boot_schedules", ()),
+        queues=rows(database, Queue, "boot_queues", ()),
+        ready=[((env_no, queue, key), count) for env_no, queue, key, count in lines],
+        executing=database.execute(FOUND["boot_executing"]).fetchall(),
+    )
+
+
+def due(database: sqlite3.Connection, now: int, limit: int) -> Due:
+    """What is due by `now`, and when the next thing will be."""
+    later = [
+        found[0]
+        for statement in ("next_due_task", "next_due_event")
+        if (found := database.execute(FOUND[statement], (now,)).fetchone())
+    ]
+    return Due(
+        tasks=database.execute(FOUND["due_tasks"], (now, limit)).fetchall(),
+        events=database.execute(FOUND["due_events"], (now, limit)).fetchall(),
+        next_at=min(later, default=None),
+    )
+
+
+def runs(database: sqlite3.Connection, query: RunQuery) -> list[Run]:
+    """One page of a list of runs. Each state is a walk along an index; the walks are merged, which costs a list a few
+    rows more and spares every new run two indexes."""
+    asked = {
+        "env_no": query.env_no, "job": query.job, "event_id": query.event_id, "before": query.before or LAST_ID,
+        "limit": query.limit,
+    }  # fmt: skip
+    if query.event_id is not None:
+        found = rows(database, Run, "runs_by_event", asked)
+        return [run for run in found if not query.states or run.state in query.states]
+    statement = "runs_by_state" if query.job is None else "runs_by_job_and_state"
+    walks = [rows(database, Run, statement, {**asked, "state": state}) for state in query.states or RUN_STATES]
+    newest_first = merge(*walks, key=lambda run: run.id, reverse=True)
+    return _since(list(newest_first)[: query.limit], query)
+
+
+def _since(found: list[Run], query: RunQuery) -> list[Run]:
+    return found if query.since is None else [run for run in found if run.created_at >= query.since]
+
+
+def _run(database: sqlite3.Connection, run_id: str) -> tuple[Run, list[Task]] | None:
+    found = rows(database, Run, "load_run", (run_id,))
+    return (found[0], rows(database, Task, "load_open_tasks", (run_id,))) if found else None
+
+
+def _task(database: sqlite3.Connection, run_id: str, hash: str) -> Task | None:
+    found = rows(database, Task, "load_task", (run_id, hash))
+    return found[0] if found else None
+
+
+def _unfinished(database: sqlite3.Connection, run_id: str) -> list[Task]:
+    return rows(database, Task, "load_unfinished_tasks", (run_id,))
+
+
+def _number(statement: str) -> Callable[..., int]:
+    return lambda database, *parameters: database.execute(FOUND[statement], parameters).fetchone()[0]
+
+
+_LOADERS: Mapping[str, Callable[..., object]] = {
+    "run": _run,
+    "task": _task,
+    "unfinished": _unfinished,
+    "event": event,
+    "replays": _number("last_replay"),
+    "open_run": _number("has_open_run"),
+}

@@ -1,0 +1,2 @@
+-- Every job; read once at start, a small table.
+SELECT * FROM jobs

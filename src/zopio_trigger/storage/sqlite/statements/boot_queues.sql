@@ -1,0 +1,2 @@
+-- Every queue; read once at start, a small table.
+SELECT * FROM queues

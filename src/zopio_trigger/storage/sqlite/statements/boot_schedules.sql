@@ -1,0 +1,2 @@
+-- Every schedule; read once at start, a small table.
+SELECT * FROM schedules

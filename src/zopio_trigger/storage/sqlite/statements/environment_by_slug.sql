@@ -1,0 +1,2 @@
+-- An environment by its slug (unique index).
+SELECT * FROM environments WHERE slug = ?

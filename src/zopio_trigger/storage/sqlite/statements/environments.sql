@@ -1,0 +1,2 @@
+-- Every environment, a small table.
+SELECT * FROM environments ORDER BY no

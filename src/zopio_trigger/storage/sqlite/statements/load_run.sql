@@ -1,0 +1,2 @@
+-- One run by id (primary key).
+SELECT * FROM runs WHERE id = ?

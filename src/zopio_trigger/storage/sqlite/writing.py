@@ -1,0 +1,70 @@
+"""Writing one batch: a transaction with one statement for each kind of row, all or nothing, flushed on return."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from zopio_trigger.engine.changes import Changes
+from zopio_trigger.storage.port import Stale
+from zopio_trigger.storage.sqlite import statements as sql
+
+_encode = msgspec.json.Encoder().encode
+
+
+def write(database: sqlite3.Connection, changes: Changes) -> None:
+    """Write the batch; raises `Stale` and leaves nothing when a row was not as the batch had seen it."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        _check_guards(database, changes)
+        _put(database, sql.EVENTS, changes.events.values())
+        _put(database, sql.RUNS, changes.runs.values())
+        _put(database, sql.TASKS, changes.tasks.values())
+        _put(database, sql.JOBS, changes.jobs.values())
+        _put(database, sql.SCHEDULES, changes.schedules.values())
+        _put(database, sql.QUEUES, changes.queues.values())
+        _add(database, sql.ADD_ATTEMPTS, changes.attempts)
+        _add(database, sql.ADD_LOGS, changes.logs)
+        _add(database, sql.FOUND["add_minutes"], changes.minutes.values())
+        _add(database, sql.ADD_AUDITS, changes.audits)
+        database.execute("COMMIT")
+    except BaseException as error:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        if isinstance(error, sqlite3.IntegrityError):
+            raise Stale(str(error)) from error
+        raise
+
+
+def _put(database: sqlite3.Connection, writes: sql.Writes, rows: Collection[Any]) -> None:
+    """Insert the new rows, which come with revision 1, and update the others."""
+    if not rows:
+        return
+    new = [row for row in rows if row.revision == 1]
+    if new:
+        database.execute(writes.insert, (_text(new),))
+    if len(new) < len(rows):
+        known = [row for row in rows if row.revision != 1]
+        if database.execute(writes.update, (_text(known),)).rowcount != len(known):
+            raise Stale(f"a row of {writes.table} was changed by another")
+
+
+def _add(database: sqlite3.Connection, statement: str, rows: Collection[object]) -> None:
+    if rows:
+        database.execute(statement, (_text(rows),))
+
+
+def _check_guards(database: sqlite3.Connection, changes: Changes) -> None:
+    """Guarded runs must not have moved on. Those this batch writes are checked by their own revision."""
+    guards = [guard for run_id, guard in changes.guards.items() if run_id not in changes.runs]
+    if guards:
+        (unmoved,) = database.execute(sql.FOUND["check_guards"], (_text(guards),)).fetchone()
+        if unmoved != len(guards):
+            raise Stale("a guarded run was changed by another")
+
+
+def _text(rows: Collection[object]) -> str:
+    return _encode(rows if isinstance(rows, list) else list(rows)).decode()

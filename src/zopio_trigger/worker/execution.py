@@ -1,0 +1,510 @@
+"""One pass of a worker through a job function, and the `io` calls made in it.
+
+What keeps a slot: an execution counts the bodies that can get on by themselves (`_busy`). The job's function is one,
+and each task body; one that has made `io` calls and waits for them does not count, the calls do. When nothing can get
+on and something waits for time, the run is suspended: the slot goes back, the coroutines stay where they are. They
+go on after a commit that gave the run a slot again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from zopio_trigger.errors import DuplicateTaskKey, InvalidPayload, LeaseLost, StoreError
+from zopio_trigger.model import json
+from zopio_trigger.model.clock import Cancellable
+from zopio_trigger.model.commands import (
+    BeginWaits,
+    Begun,
+    Command,
+    CompleteRun,
+    CompleteTask,
+    FailRun,
+    ResumeRun,
+    SendEvent,
+    TaskName,
+    Wait,
+    WriteLogs,
+)
+from zopio_trigger.model.durations import iso, to_datetime
+from zopio_trigger.model.names import TaskKey, display_key, task_hash
+from zopio_trigger.model.records import Event, LogLine, Run, Task
+from zopio_trigger.model.states import LogLevel, RunState, TaskKind
+from zopio_trigger.sdk.calls import SentEvent, TaskOptions
+from zopio_trigger.sdk.context import Context, EnvironmentContext, EventContext, JobContext, RunContext
+from zopio_trigger.sdk.job import JobDefinition
+from zopio_trigger.sdk.scope import CallSite, Scope, current
+from zopio_trigger.transport.ports import EventRequest
+from zopio_trigger.worker.calling import Caller, caller_for
+from zopio_trigger.worker.failure import error_json, fingerprint
+from zopio_trigger.worker.journal import Journal
+from zopio_trigger.worker.steering import Evicted, RunCancelled
+from zopio_trigger.worker.task import TaskCall
+
+if TYPE_CHECKING:
+    from zopio_trigger.worker.worker import Worker
+
+EXECUTING, SUSPENDING, SUSPENDED = "executing", "suspending", "suspended"
+LOGS_WAIT_FOR = 50_000  # microseconds a log line waits for a write to ride with
+AGAIN_AFTER_SECONDS = 1.0  # between tries to store something while the store fails
+
+
+class Execution:
+    """A run in this worker's memory, from its lease to its end or eviction. Implements `sdk.calls.Calls`."""
+
+    __slots__ = (
+        "_alarm", "_busy", "_claims", "_granted", "_is_over", "_is_settling", "_is_settling_soon", "_new_waits",
+        "_resumed_early", "_sleepers", "_state", "caller", "event", "is_cancelled", "job", "journal", "link", "memo",
+        "reason", "root", "run", "task", "worker",
+    )  # fmt: skip
+
+    def __init__(
+        self, worker: Worker, job: JobDefinition, run: Run, event: Event, tasks: Sequence[Task]
+    ) -> None:
+        self.worker = worker
+        self.job = job
+        self.run = run
+        self.event = event
+        self.link = worker.link
+        self.memo: dict[str, Task] = {task.hash: task for task in tasks}
+        self.journal = Journal(run.id, run.token)
+        self.root = Scope(self, None, None)
+        self.is_cancelled = False
+        self.reason: Evicted | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.caller: Caller = caller_for(self)
+        self._state = EXECUTING
+        self._is_over = False
+        self._busy = 1  # the job's function
+        self._sleepers: dict[str, asyncio.Future[None]] = {}
+        self._new_waits: list[Wait] = []
+        self._is_settling = False
+        self._is_settling_soon = False
+        self._resumed_early = False
+        self._granted: asyncio.Future[None] | None = None
+        self._alarm: Cancellable | None = None
+
+    # --- the run as a whole
+
+    async def execute(self) -> None:
+        """Execute the job function from the top and end the run with what it does."""
+        current.set(self.root)
+        try:
+            command = await self._result_of_job()
+            if self._state is not EXECUTING:
+                await self.slot()
+            await self.store(command)
+        except Evicted:
+            pass
+        except asyncio.CancelledError:
+            if self.reason is None:
+                raise
+        finally:
+            self._is_over = True
+            self._cancel_alarm()
+            self.worker.ended(self)
+
+    async def _result_of_job(self) -> Command:
+        try:
+            payload = self.job.decode(self.event.payload)
+        except InvalidPayload as error:
+            return self._failure("invalid_payload", error)
+        try:
+            output = await self.caller.call(payload)
+            text = None if output is None else self.job.encode(output)
+        except Evicted:
+            raise
+        except asyncio.CancelledError as error:
+            if self.reason is not None:
+                raise
+            return self._failure("failed", error)
+        except Exception as error:  # whatever the job raises is how its run ends
+            return self._failure("failed", error)
+        self.give_up_if_over()
+        return CompleteRun(self.run.id, self.run.token, text, self.journal.take_all())
+
+    def _failure(self, state: RunState, error: BaseException) -> FailRun:
+        return FailRun(
+            self.run.id, self.run.token, state, error_json(error), fingerprint(error), self.journal.take_all()
+        )
+
+    def evict(self, reason: Evicted) -> None:
+        """Let go of the run: everything that waits gets `reason` thrown in, and every later `io` call too."""
+        if self._is_over:
+            return
+        self.reason = reason
+        self._is_over = True
+        self.is_cancelled = isinstance(reason, RunCancelled)
+        waiting = [*self._sleepers.values(), *([self._granted] if self._granted is not None else [])]
+        self._sleepers.clear()
+        for future in waiting:
+            if not future.done():
+                self.caller.throw(future, reason)
+        self.caller.stop(reason)
+
+    def context(self) -> Context:
+        """What the job may know about its run."""
+        run, event, environment = self.run, self.event, self.worker.environment
+        return Context(
+            job=JobContext(run.job, self.job.version),
+            run=RunContext(
+                run.id, run.is_test, to_datetime(run.started_at or run.created_at), run.token, run.replay_of
+            ),
+            event=EventContext(
+                event.public_id, event.name, to_datetime(event.timestamp),
+                None if event.context is None else json.decode(event.context),
+            ),
+            environment=EnvironmentContext(environment.slug, environment.kind),
+        )  # fmt: skip
+
+    def give_up_if_over(self) -> None:
+        """Raise what ended this execution, if anything did."""
+        if self.reason is not None:
+            raise self.reason
+
+    @property
+    def is_executing(self) -> bool:
+        return self._state is EXECUTING
+
+    @property
+    def is_suspended(self) -> bool:
+        return self._state is SUSPENDED
+
+    # --- what the platform tells
+
+    def resume(self) -> None:
+        """The run has a slot again."""
+        if self._state is SUSPENDING:
+            self._resumed_early = True  # the answer to the suspension is still on its way
+        elif self._state is SUSPENDED:
+            self._go_on()
+
+    def wake(self, task: Task) -> None:
+        """A task went on by itself; whoever waits for it goes on as soon as the run has a slot."""
+        self.note(task)
+        if self._state is EXECUTING:
+            self._resolve_woken()
+
+    def note(self, task: Task) -> None:
+        """Keep what is known of a task, unless something newer is: answers and news overtake each other."""
+        known = self.memo.get(task.hash)
+        if known is None or known.revision <= task.revision:
+            self.memo[task.hash] = task
+
+    # --- io calls
+
+    def run_task(
+        self, key: TaskKey, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
+        options: TaskOptions, site: CallSite,
+    ) -> Coroutine[Any, Any, Any]:  # fmt: skip
+        scope = self.scope()
+        hash = self.claim(scope, key, site)
+        return TaskCall(self, scope, hash, key, function, args, kwargs, options).result()
+
+    async def wait(self, key: TaskKey, length: int | None, until: int | None, site: CallSite) -> None:
+        scope = self.scope()
+        hash = self.claim(scope, key, site)
+        known = self.memo.get(hash)
+        if known is not None and known.state == "completed":
+            self.recall(scope, hash)
+            return
+        self.enter(scope)
+        try:
+            if self._state is not EXECUTING:
+                await self.slot()
+            if known is None:
+                name = self.name(scope, hash, key, "wait")
+                self._new_waits.append(Wait(name, length, until))
+            await self.sleep(hash)
+        finally:
+            self.leave(scope)
+
+    async def send_events(
+        self, key: TaskKey, events: Sequence[EventRequest], site: CallSite
+    ) -> list[SentEvent]:
+        scope = self.scope()
+        hash = self.claim(scope, key, site)
+        known = self.memo.get(hash)
+        if known is None or known.state != "completed":
+            commands = tuple([self._event_command(event) for event in events])
+            sent = [{"id": command.user_id or command.id, "name": command.name} for command in commands]
+            known = await self._complete_at_once(scope, hash, key, "event", sent, commands)
+        else:
+            self.recall(scope, hash)
+        stored: list[Any] = json.decode(known.output or "[]")
+        return [SentEvent(entry["id"], entry["name"]) for entry in stored]
+
+    async def value(self, key: TaskKey, make: Callable[[], object], site: CallSite) -> Any:
+        scope = self.scope()
+        hash = self.claim(scope, key, site)
+        known = self.memo.get(hash)
+        if known is None or known.state != "completed":
+            known = await self._complete_at_once(scope, hash, key, "value", make(), ())
+        else:
+            self.recall(scope, hash)
+        return json.decode(known.output or "null")
+
+    def make_random(self) -> float:
+        return self.worker.random.random()
+
+    def make_uuid(self) -> str:
+        bits = (
+            self.worker.random.getrandbits(128) & ~(0xF000 << 64) & ~(0xC000 << 48)
+            | (0x4000 << 64)
+            | (0x8000 << 48)
+        )
+        text = f"{bits:032x}"
+        return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+    def make_now(self) -> str:
+        return iso(self.worker.clock.now())
+
+    def log(self, level: LogLevel, message: object, data: Mapping[str, object]) -> None:
+        scope = self.scope()
+        self.journal.write(self.worker.clock.now(), level, message, data, scope.task_id, self.branch())
+        if self._alarm is None:
+            self._alarm = self.worker.clock.call_at(self.worker.clock.now() + LOGS_WAIT_FOR, self._flush_logs)
+
+    def derive(self, event: EventRequest, scope: Scope) -> EventRequest:
+        """Give an event sent by plain `send_event` an id that a later execution will find again."""
+        identity = json.encode(
+            [self.run.id, scope.hash, event.name, json.canonical(event.payload)], what="event identity"
+        )
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:32]
+        nth = scope.sent.get(digest, 0)
+        scope.sent[digest] = nth + 1
+        return event.derived(f"{self.run.id}:{digest}:{nth}", self.run.id)
+
+    async def _complete_at_once(
+        self,
+        scope: Scope,
+        hash: str,
+        key: TaskKey,
+        kind: TaskKind,
+        output: object,
+        events: tuple[SendEvent, ...],
+    ) -> Task:
+        """Complete a task that has no body."""
+        self.enter(scope)
+        try:
+            if self._state is not EXECUTING:
+                await self.slot()
+            text = json.encode(output, what=f"the value of {display_key(key)!r}")
+            task: Task = await self.store(
+                CompleteTask(
+                    self.run.id,
+                    self.run.token,
+                    self.name(scope, hash, key, kind),
+                    1,
+                    self.worker.clock.now(),
+                    text,
+                    self.journal.take(self.branch()),
+                    events,
+                )
+            )
+            self.memo[hash] = task
+            return task
+        finally:
+            self.leave(scope)
+
+    def _event_command(self, event: EventRequest) -> SendEvent:
+        return SendEvent(
+            self.run.env_no, self.worker.ids.new("evt"), event.name, event.payload, event.id, event.source,
+            event.context, event.timestamp, event.deliver_at, event.deliver_after, self.run.is_test, "", self.run.id,
+            event.account,
+        )  # fmt: skip
+
+    # --- what every call does
+
+    def scope(self) -> Scope:
+        """Where the call is made: the body of this run that surrounds it."""
+        scope = current.get()
+        return scope if scope is not None and scope.execution is self else self.root
+
+    def claim(self, scope: Scope, key: TaskKey, site: CallSite) -> str:
+        """The hash of a key used here for the first time in this execution."""
+        self.give_up_if_over()
+        if self._is_over:
+            raise LeaseLost(f"run {self.run.id} has ended; its io can no longer be used")
+        hash = task_hash(scope.hash, key)
+        first = scope.used.setdefault(hash, site)
+        if first is not site:
+            raise DuplicateTaskKey(
+                f"task key {display_key(key)!r} is used twice in one place of run {self.run.id}: at "
+                f"{_place(first)} and at {_place(site)}; give each call a key of its own, "
+                f"for example ({display_key(key)!r}, number) in a loop"
+            )
+        return hash
+
+    def name(self, scope: Scope, hash: str, key: TaskKey, kind: TaskKind, max_attempts: int = 1) -> TaskName:
+        return TaskName(
+            hash, self.worker.ids.new("task"), scope.task_id, kind, display_key(key), max_attempts
+        )
+
+    def recall(self, scope: Scope, hash: str) -> None:
+        """A call was answered from memory: the lines before it are stored already. At the top a key is asked for
+        once, so its memory can go; inside a task the next attempt will ask again."""
+        self.journal.drop(self.branch())
+        if scope is self.root:
+            self.memo.pop(hash, None)
+
+    def branch(self) -> object:
+        """The line of thought a call belongs to."""
+        return None if self.journal.is_empty else asyncio.current_task()
+
+    def enter(self, scope: Scope) -> None:
+        """A call begins that can get on by itself; the body that made it now waits."""
+        if scope.open:
+            self._busy += 1
+        scope.open += 1
+
+    def leave(self, scope: Scope) -> None:
+        """A call ends; when it was the last open one of its body, that body gets on again."""
+        scope.open -= 1
+        if scope.open:
+            self._busy -= 1
+            self.settle_soon()
+
+    async def store(self, command: Command) -> Any:
+        """Have a command committed. While the store fails this tries again, since what was done must not be lost;
+        when the lease is gone, so is this execution."""
+        while True:
+            try:
+                return await self.worker.link.submit(command)
+            except LeaseLost as error:
+                self.worker.lost(self, error)
+                raise Evicted(str(error)) from None
+            except StoreError as error:
+                self.give_up_if_over()
+                self.worker.log_trouble(self, error)
+                await self.worker.clock.sleep(AGAIN_AFTER_SECONDS)
+
+    # --- suspension
+
+    async def sleep(self, hash: str) -> None:
+        """Return when the task of this hash went on by itself and the run has a slot."""
+        if self._state is EXECUTING and self._has_gone_on(hash):
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers[hash] = future
+        self._busy -= 1
+        self.settle_soon()
+        try:
+            await future
+        except asyncio.CancelledError:
+            if self._sleepers.pop(hash, None) is not None:
+                self._busy += 1
+            raise
+
+    async def slot(self) -> None:
+        """Return when the run executes, asking for a slot if it is suspended."""
+        while self._state is not EXECUTING:
+            self.give_up_if_over()
+            if self._granted is None:
+                self._granted = asyncio.get_running_loop().create_future()
+                self._ask_for_slot()
+            await asyncio.shield(self._granted)
+        self.give_up_if_over()
+
+    def settle_soon(self) -> None:
+        """Look in a tick whether anything can still get on: siblings of this call may be about to begin."""
+        if not self._is_settling_soon and (self._sleepers or self._new_waits):
+            self._is_settling_soon = True
+            asyncio.get_running_loop().call_soon(self._settle)
+
+    def _settle(self) -> None:
+        """Begin new waits, and suspend the run when nothing in it can get on."""
+        self._is_settling_soon = False
+        if self._is_settling or self._is_over:
+            return
+        suspend = self._busy == 0 and self._state is EXECUTING and bool(self._sleepers)
+        if not self._new_waits and not suspend:
+            return
+        waits, self._new_waits = tuple(self._new_waits), []
+        new = {wait.task.hash for wait in waits}
+        others = tuple([hash for hash in self._sleepers if hash not in new])
+        if suspend:
+            self._state = SUSPENDING
+        self._is_settling = True
+        command = BeginWaits(self.run.id, self.run.token, waits, suspend, others, self.journal.take_all())
+        beginning = asyncio.get_running_loop().create_task(self._begin(command))
+        self.worker.keep(beginning)
+
+    async def _begin(self, command: BeginWaits) -> None:
+        try:
+            begun: Begun = await self.store(command)
+        except Evicted as reason:
+            self.evict(reason)
+            return
+        finally:
+            self._is_settling = False
+        for task in begun.tasks:
+            self.note(task)
+        self._settled(begun)
+
+    def _settled(self, begun: Begun) -> None:
+        if self._state is SUSPENDING:
+            resumed, self._resumed_early = self._resumed_early, False
+            if not begun.is_suspended or resumed:
+                self._go_on()
+            else:
+                self._state = SUSPENDED
+                if self._granted is not None:
+                    self._ask_for_slot()
+                self.worker.suspended(self, begun.tasks)
+        elif self._state is EXECUTING:
+            self._resolve_woken()
+        self.settle_soon()
+
+    def _go_on(self) -> None:
+        self._state = EXECUTING
+        self.worker.resumed(self)
+        granted, self._granted = self._granted, None
+        if granted is not None and not granted.done():
+            granted.set_result(None)
+        self._resolve_woken()
+        self.settle_soon()
+
+    def _resolve_woken(self) -> None:
+        """Let everybody go on whose task did."""
+        for hash in [hash for hash in self._sleepers if self._has_gone_on(hash)]:
+            future = self._sleepers.pop(hash)
+            self._busy += 1
+            if not future.done():
+                future.set_result(None)
+
+    def _has_gone_on(self, hash: str) -> bool:
+        task = self.memo.get(hash)
+        return task is not None and task.state != "waiting"
+
+    def _ask_for_slot(self) -> None:
+        if self._state is SUSPENDED:
+            asking = asyncio.get_running_loop().create_task(self._resume_run())
+            self.worker.keep(asking)
+
+    async def _resume_run(self) -> None:
+        try:
+            await self.store(ResumeRun(self.run.id, self.run.token))
+        except Evicted as reason:
+            self.evict(reason)
+
+    # --- logs
+
+    def _flush_logs(self) -> None:
+        self._alarm = None
+        lines: tuple[LogLine, ...] = self.journal.take_all()
+        if lines:
+            self.worker.link.ride(WriteLogs(self.run.id, self.run.token, lines))
+
+    def _cancel_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._flush_logs()
+
+
+def _place(site: CallSite) -> str:
+    code, line = site
+    return f"{code.co_filename}:{line}"

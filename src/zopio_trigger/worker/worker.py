@@ -1,0 +1,259 @@
+"""The worker: takes leased runs from a platform, executes them, keeps the sleeping ones in memory while there is room.
+
+Implements `transport.ports.Inbox`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from zopio_trigger.errors import LeaseLost, StoreError
+from zopio_trigger.model.clock import Cancellable, Clock
+from zopio_trigger.model.commands import ReleaseRun
+from zopio_trigger.model.ids import Ids
+from zopio_trigger.model.records import Environment, Event, Run, Task
+from zopio_trigger.sdk.job import JobDefinition
+from zopio_trigger.transport.ports import Inbox, Roster, WorkerLink
+from zopio_trigger.worker.calling import SyncCaller
+from zopio_trigger.worker.execution import Execution
+from zopio_trigger.worker.steering import Evicted, RunCancelled, Unwound
+from zopio_trigger.worker.task import TaskCall
+
+SLOTS = 200  # runs that execute at once
+MAX_RESIDENTS = 10_000  # suspended runs kept in memory
+MAX_THREADS = 512  # sync jobs in memory, and sync tasks of async jobs
+SHORT_WAIT = 1_000_000  # microseconds a sync job's thread waits rather than be given back
+BEGIN_AFTER = 10_000  # microseconds a body runs before its start is recorded
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Executes runs of its jobs.
+
+    Parameters:
+        link: the platform.
+        environment: the environment of the link's key, shown to jobs as `ctx.environment`.
+        jobs: what it serves, by id.
+        clock, ids, random: handed in, so that tests can move time.
+        slots: runs that execute at once; default 200. Waiting runs take no slot.
+        max_residents: suspended runs kept in memory, default 10,000; more are dropped, longest suspended first, and
+            executed again from the top when they go on.
+    """
+
+    def __init__(
+        self, *, link: WorkerLink, environment: Environment, jobs: Mapping[str, JobDefinition], clock: Clock, ids: Ids,
+        random: random.Random, slots: int = SLOTS, max_residents: int = MAX_RESIDENTS,
+    ) -> None:  # fmt: skip
+        self.link = link
+        self.environment = environment
+        self.jobs = dict(jobs)
+        self.clock = clock
+        self.ids = ids
+        self.random = random
+        self.slots = slots
+        self.id = ids.new("wrk")
+        self.threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="zopio-job")
+        self._max_residents = max_residents
+        self._executions: dict[str, Execution] = {}
+        self._residents: OrderedDict[str, Execution] = OrderedDict()
+        self._bodies: dict[TaskCall, None] = {}  # running, their start not yet recorded, oldest first
+        self._sweep: Cancellable | None = None
+        self._kept: set[asyncio.Task[Any]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    # --- lifecycle
+
+    async def start(self) -> None:
+        """Advertise the jobs and begin to execute."""
+        env_no = self.link.env_no
+        schedules = [schedule for job in self.jobs.values() if (schedule := job.schedule(env_no)) is not None]
+        roster = Roster(
+            worker=self.id,
+            slots=self.slots,
+            jobs=tuple(job.row(env_no) for job in self.jobs.values()),
+            schedules=tuple(schedules),
+        )
+        inbox: Inbox = self
+        await self.link.join(roster, inbox)
+
+    async def reload(self, jobs: Mapping[str, JobDefinition]) -> None:
+        """Serve these jobs from now on. Runs in memory finish with the code they began with; sleeping ones are
+        dropped and will wake up in the new code."""
+        self.jobs = dict(jobs)
+        await self.start()
+        for execution in list(self._residents.values()):
+            await self._release(execution, Evicted("the code was reloaded"))
+
+    async def drain(self, timeout_seconds: float) -> int:
+        """Take no new runs, let executing ones finish, hand back what is left; returns how many were handed back."""
+        self.link.drain(self.id)
+        waiting = asyncio.ensure_future(self._idle.wait())
+        giving_up = asyncio.ensure_future(self.clock.sleep(timeout_seconds))
+        await asyncio.wait([waiting, giving_up], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        giving_up.cancel()
+        return await self.stop()
+
+    async def stop(self) -> int:
+        """Hand back everything that is held, and leave; returns how many executing runs were handed back."""
+        self.link.drain(self.id)
+        held = list(self._executions.values())
+        executing = sum(not execution.is_suspended for execution in held)
+        await asyncio.gather(*(self._release(execution, Evicted("the worker stops")) for execution in held))
+        await self.link.leave(self.id)
+        self._close()
+        return executing
+
+    def abandon(self) -> None:
+        """Stop as a killed process would: nothing is handed back."""
+        for execution in list(self._executions.values()):
+            execution.evict(Evicted("the process was killed"))
+            if execution.task is not None:
+                execution.task.cancel()
+        for task in list(self._kept):
+            task.cancel()
+        self._close()
+
+    def _close(self) -> None:
+        if self._sweep is not None:
+            self._sweep.cancel()
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def busy(self) -> int:
+        """How many runs execute now."""
+        return len(self._executions) - len(self._residents)
+
+    @property
+    def resident(self) -> int:
+        """How many suspended runs are in memory."""
+        return len(self._residents)
+
+    # --- what the platform tells (Inbox)
+
+    def start_run(self, run: Run, event: Event, tasks: Sequence[Task]) -> None:
+        job = self.jobs.get(run.job)
+        if job is None:  # reloaded without it a moment ago
+            self.keep(asyncio.get_running_loop().create_task(self._give_back(run)))
+            return
+        old = self._executions.pop(run.id, None)
+        if old is not None:
+            self._residents.pop(run.id, None)
+            old.evict(Evicted("the run was leased anew"))
+        execution = Execution(self, job, run, event, tasks)
+        self._executions[run.id] = execution
+        self._idle.clear()
+        execution.task = asyncio.get_running_loop().create_task(execution.execute())
+
+    def resume(self, run: Run) -> None:
+        execution = self._executions.get(run.id)
+        if execution is not None and execution.run.token == run.token:
+            execution.resume()
+        else:
+            self.keep(asyncio.get_running_loop().create_task(self._give_back(run)))
+
+    def wake(self, task: Task) -> None:
+        execution = self._executions.get(task.run_id)
+        if execution is not None:
+            execution.wake(task)
+
+    def stop_run(self, run_id: str) -> None:
+        execution = self._executions.get(run_id)
+        if execution is not None:
+            execution.evict(RunCancelled("the run was cancelled"))
+
+    # --- what executions tell
+
+    def ended(self, execution: Execution) -> None:
+        """The execution is over, whatever became of its run."""
+        if self._executions.get(execution.run.id) is execution:
+            del self._executions[execution.run.id]
+            self._residents.pop(execution.run.id, None)
+        self._note_idle()
+
+    def suspended(self, execution: Execution, waits: Sequence[Task]) -> None:
+        """The run sleeps in memory. Sync jobs give their thread back unless the wait is short."""
+        self._residents[execution.run.id] = execution
+        self._note_idle()
+        if isinstance(execution.caller, SyncCaller) and self._is_long(execution, waits):
+            self.keep(
+                asyncio.get_running_loop().create_task(self._release(execution, Unwound("a long wait")))
+            )
+        elif len(self._residents) > self._max_residents:
+            oldest = next(iter(self._residents.values()))
+            self.keep(
+                asyncio.get_running_loop().create_task(self._release(oldest, Evicted("memory is wanted")))
+            )
+
+    def resumed(self, execution: Execution) -> None:
+        self._residents.pop(execution.run.id, None)
+        self._idle.clear()
+
+    def lost(self, execution: Execution, error: LeaseLost) -> None:
+        """A write was refused: the run is cancelled or another's."""
+        if not execution.is_cancelled:
+            log.info("run %s is no longer held here: %s", execution.run.id, error)
+        execution.evict(Evicted(str(error)))
+
+    def log_trouble(self, execution: Execution, error: StoreError) -> None:
+        log.error("run %s waits for the store, which failed: %s", execution.run.id, error)
+
+    def began(self, call: TaskCall) -> None:
+        """A body runs; if it still does in 10 ms, record that."""
+        self._bodies[call] = None
+        if self._sweep is None:
+            self._sweep = self.clock.call_at(self.clock.now() + BEGIN_AFTER, self._record_begun)
+
+    def finished(self, call: TaskCall) -> None:
+        self._bodies.pop(call, None)
+
+    def keep(self, task: asyncio.Task[Any]) -> None:
+        """Hold on to a background task until it is done."""
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
+
+    # --- below
+
+    def _record_begun(self) -> None:
+        """Record the start of bodies that have run for a while; look again when the next one may have."""
+        self._sweep = None
+        now = self.clock.now()
+        while self._bodies:
+            call = next(iter(self._bodies))
+            if call.started_at > now - BEGIN_AFTER:
+                self._sweep = self.clock.call_at(call.started_at + BEGIN_AFTER, self._record_begun)
+                return
+            del self._bodies[call]
+            self.link.ride(call.begin())
+
+    async def _release(self, execution: Execution, reason: Evicted) -> None:
+        """Give the lease up first, then the memory: nothing is written under a lease that is gone."""
+        await self._give_back(execution.run)
+        execution.evict(reason)
+
+    async def _give_back(self, run: Run) -> None:
+        try:
+            await self.link.submit(ReleaseRun(run.id, run.token))
+        except StoreError as error:
+            log.error("run %s could not be handed back and waits for the next start: %s", run.id, error)
+
+    def _is_long(self, execution: Execution, waits: Sequence[Task]) -> bool:
+        now = self.clock.now()
+        due = [
+            task.due_at
+            for task in execution.memo.values()
+            if task.state == "waiting" and task.due_at is not None
+        ]
+        return min(due, default=now) - now > SHORT_WAIT
+
+    def _note_idle(self) -> None:
+        if self.busy <= 0:
+            self._idle.set()
