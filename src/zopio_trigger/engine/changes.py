@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from zopio_trigger.engine.outcome import Guard
@@ -26,8 +27,8 @@ class Changes:
     """What one transaction writes, by kind of row."""
 
     __slots__ = (
-        "_add", "attempts", "audits", "events", "guards", "jobs", "logs", "minutes", "queues", "runs", "schedules",
-        "tasks",
+        "_kept", "_others", "attempts", "audits", "events", "guards", "jobs", "logs", "minutes", "queues", "runs",
+        "schedules", "tasks",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -42,23 +43,28 @@ class Changes:
         self.attempts: list[Attempt] = []
         self.logs: list[LogLine] = []
         self.audits: list[Audit] = []
-        self._add: Mapping[type[Row], Callable[[Any], Row]] = {
-            Event: lambda row: self._keep(self.events, row.id, row),
-            Run: lambda row: self._keep(self.runs, row.id, row),
-            Task: lambda row: self._keep(self.tasks, (row.run_id, row.hash), row),
-            Job: lambda row: self._keep(self.jobs, (row.env_no, row.id), row),
-            Schedule: lambda row: self._keep(self.schedules, (row.env_no, row.id), row),
-            Queue: lambda row: self._keep(self.queues, (row.env_no, row.name), row),
-            Guard: self._guard,
-            Minute: self._count,
-            Attempt: lambda row: self._append(self.attempts, row),
-            LogLine: lambda row: self._append(self.logs, row),
-            Audit: lambda row: self._append(self.audits, row),
-        }
+        self._kept: Mapping[type[Row], dict[Any, Any]] = {
+            Event: self.events, Run: self.runs, Task: self.tasks, Job: self.jobs, Schedule: self.schedules,
+            Queue: self.queues,
+        }  # fmt: skip
+        self._others: Mapping[type[Row], Callable[[Any], object]] = {
+            Guard: self._guard, Minute: self._count, Attempt: self.attempts.append, LogLine: self.logs.append,
+            Audit: self.audits.append,
+        }  # fmt: skip
 
     def add(self, row: Row) -> Row:
         """Take a row in. Returns it as it will stand: a row changed twice in one batch moves on by one revision."""
-        return self._add[type(row)](row)
+        kind = type(row)
+        rows = self._kept.get(kind)
+        if rows is None:
+            self._others[kind](row)
+            return row
+        key = _KEYS[kind](row)
+        earlier = rows.get(key)
+        if earlier is not None:
+            row = replace(row, revision=earlier.revision)
+        rows[key] = row
+        return row
 
     def __bool__(self) -> bool:
         return any((
@@ -66,24 +72,21 @@ class Changes:
             self.attempts, self.logs, self.audits,
         ))  # fmt: skip
 
-    def _keep(self, rows: dict[Any, Any], key: object, row: Any) -> Row:
-        earlier = rows.get(key)
-        if earlier is not None:
-            row = replace(row, revision=earlier.revision)
-        rows[key] = row
-        return row  # type: ignore[no-any-return]  # the row that came in, or its replacement
-
-    def _guard(self, guard: Guard) -> Row:
+    def _guard(self, guard: Guard) -> None:
         """The first guard of a run stands: later ones may have seen what this batch itself decided."""
-        return self.guards.setdefault(guard.run_id, guard)
+        self.guards.setdefault(guard.run_id, guard)
 
-    def _count(self, minute: Minute) -> Row:
+    def _count(self, minute: Minute) -> None:
         key = (minute.env_no, minute.job, minute.minute, minute.state, minute.bucket)
         known = self.minutes.get(key)
         self.minutes[key] = minute if known is None else replace(known, runs=known.runs + minute.runs)
-        return minute
 
-    @staticmethod
-    def _append(rows: list[Any], row: Row) -> Row:
-        rows.append(row)
-        return row
+
+_KEYS: Mapping[type[Row], Callable[[Any], Any]] = {
+    Event: attrgetter("id"),
+    Run: attrgetter("id"),
+    Task: attrgetter("run_id", "hash"),
+    Job: attrgetter("env_no", "id"),
+    Schedule: attrgetter("env_no", "id"),
+    Queue: attrgetter("env_no", "name"),
+}

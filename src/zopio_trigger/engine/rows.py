@@ -89,6 +89,10 @@ class Rows:
             raise Missing(("run", run_id))
         return run
 
+    def remembered(self, run_id: str) -> Run | None:
+        """A run if memory holds it, as it does while the run executes."""
+        return self._runs.get(run_id)
+
     def open_tasks(self, run_id: str) -> Mapping[str, Task]:
         """The tasks of a run that have not ended. The run must have been asked for before."""
         return self._tasks.get(run_id) or {}

@@ -108,6 +108,18 @@ def created_at(id: str) -> int:
     return int(_parts(id)["time"].translate(_AS_BASE_32), 32) * 1000
 
 
+def lowest(prefix: str, at: int) -> str:
+    """Return what sorts before every id made at or after an instant, and after all that were made before it.
+
+    Parameters:
+        prefix: what the ids begin with: `run`, `evt`.
+        at: microseconds since the epoch, counted to the millisecond; one before 1970 means 1970.
+    """
+    milliseconds = max(at, 0) // 1000
+    time = "".join(_PAIRS[milliseconds >> bits & 1023] for bits in (40, 30, 20, 10, 0))
+    return f"{prefix}_{time}"
+
+
 def secret(length: int = 20) -> str:
     """Return characters from 0-9, a-z, A-Z that nobody can guess, from the operating system's randomness.
 

@@ -13,14 +13,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from zopio_trigger.engine.changes import Changes
-from zopio_trigger.engine.decide import decide
-from zopio_trigger.engine.effects import Effect, Logged
-from zopio_trigger.engine.outcome import Outcome
-from zopio_trigger.engine.rows import Key, Missing, Rows
-from zopio_trigger.errors import StoreError, ZopioTriggerError
+from zopio_trigger.engine.effects import Effect
+from zopio_trigger.engine.rows import Rows
+from zopio_trigger.errors import StoreError
 from zopio_trigger.model.clock import Cancellable, Clock
 from zopio_trigger.model.commands import Command, CompleteRun, CompleteTask, SendEvent, SendEvents
+from zopio_trigger.platform.batch import Answer, Asked, Batch
 from zopio_trigger.storage.port import Stale, Store
 
 MAX_BATCH = 512  # commands in one transaction: a longer batch gains nothing and delays its first caller
@@ -31,8 +29,6 @@ RIDE_FOR_MICROSECONDS = 10_000  # how long a command that need not be flushed wa
 
 log = logging.getLogger(__name__)
 
-_Asked = tuple[Command, "asyncio.Future[Any] | None"]
-_Answer = tuple["asyncio.Future[Any] | None", Any, BaseException | None]
 
 
 class Committer:
@@ -52,7 +48,7 @@ class Committer:
         self._rows = rows
         self._clock = clock
         self._act = act
-        self._waiting: deque[_Asked] = deque()
+        self._waiting: deque[Asked] = deque()
         self._busy: asyncio.Task[None] | None = None
         self._departure: Cancellable | None = None
         self._last_instant = 0
@@ -79,6 +75,11 @@ class Committer:
         self._waiting.append((command, None))
         if self._busy is None and self._departure is None:
             self._departure = self._clock.call_at(self._clock.now() + RIDE_FOR_MICROSECONDS, self._depart)
+
+    @property
+    def last_instant(self) -> int:
+        """The instant of the latest decision: decisions made in one microsecond run ahead of the clock."""
+        return self._last_instant
 
     async def settled(self) -> None:
         """Return when everything asked for so far is on disk."""
@@ -117,13 +118,13 @@ class Committer:
             while self._waiting:
                 answers, effects = await self._commit(self._next_batch())
                 self._answer(answers)
-                self._act(effects)
+                self._act_on(effects)
         finally:
             self._busy = None
 
-    def _next_batch(self) -> list[_Asked]:
+    def _next_batch(self) -> list[Asked]:
         """What goes into the next transaction: as much as there is room for, and at least one command."""
-        asked: list[_Asked] = []
+        asked: list[Asked] = []
         room = MAX_BATCH_BYTES
         while self._waiting and len(asked) < MAX_BATCH and room > 0:
             item = self._waiting.popleft()
@@ -131,40 +132,58 @@ class Committer:
             room -= _weight(item[0])
         return asked
 
-    async def _commit(self, asked: list[_Asked]) -> tuple[list[_Answer], list[Effect]]:
-        """Decide and write one batch; again when the store says that a row was not as it was seen."""
-        for _ in range(MAX_STALE):
-            batch = _Batch(self._rows, self._store, max(self._clock.now(), self._last_instant + 1))
+    async def _commit(self, asked: list[Asked]) -> tuple[list[Answer], list[Effect]]:
+        """Commit a batch. When its data cannot be stored, commit its halves: one poisoned row harms nobody else. When
+        the store itself fails (a full disk, a lost file), everybody is told."""
+        try:
+            batch = await self._write(asked)
+        except StoreError as error:
+            if not isinstance(error, Stale) or len(asked) == 1:
+                return _failed(asked, error), []
+        except Exception as error:
+            if len(asked) == 1:
+                return _failed(asked, error), []
+        else:
+            return batch.answers, batch.effects()
+        half = len(asked) // 2
+        first_answers, first_effects = await self._commit(asked[:half])
+        answers, effects = await self._commit(asked[half:])
+        return first_answers + answers, first_effects + effects
+
+    async def _write(self, asked: list[Asked]) -> Batch:
+        """Decide and write one batch; again, without trust, when the store says a row was not as it was seen."""
+        self._rows.is_trusting = True
+        for attempt in range(MAX_STALE):
+            batch = Batch(self._rows, self._store, max(self._clock.now(), self._last_instant + 1))
             try:
                 await batch.decide(asked)
-                self._last_instant = batch.now
                 if batch.changes:
                     await self._store.write(batch.changes)
-                    self.commits += 1
-                self.commands += len(asked)
             except Stale as error:
+                self._rows.rollback()
+                if attempt == MAX_STALE - 1:
+                    raise
                 log.debug("deciding a batch again: %s", error)
-                self._rows.rollback()
                 self._rows.is_trusting = False
-                continue
-            except Exception as error:
+            except BaseException:
                 self._rows.rollback()
-                self._rows.is_trusting = True
-                return self._failed(asked, error), []
-            self._rows.commit()
-            self._rows.is_trusting = True
-            if batch.changes.logs:
-                batch.effects.append(Logged(tuple(batch.changes.logs)))
-            return batch.answers, batch.effects
-        self._rows.is_trusting = True
-        return self._failed(asked, StoreError("the store kept changing under this write; try again")), []
+                raise
+            else:
+                self._rows.commit()
+                self._last_instant = batch.now
+                self.commits += bool(batch.changes)
+                self.commands += len(asked)
+                return batch
+        raise AssertionError("the loop returns or raises")
 
-    def _failed(self, asked: list[_Asked], error: Exception) -> list[_Answer]:
-        """Nothing of the batch was stored: everybody is told why."""
-        log.error("a batch of %d commands was not stored: %s", len(asked), error)
-        return [(future, None, error) for _, future in asked]
+    def _act_on(self, effects: list[Effect]) -> None:
+        """Whatever goes wrong here concerns what follows from a commit; the commits themselves must go on."""
+        try:
+            self._act(effects)
+        except Exception:
+            log.exception("acting on %d effects of a commit failed", len(effects))
 
-    def _answer(self, answers: list[_Answer]) -> None:
+    def _answer(self, answers: list[Answer]) -> None:
         for future, answer, error in answers:
             if future is None or future.done():
                 continue
@@ -173,64 +192,10 @@ class Committer:
             else:
                 future.set_exception(error)
 
-class _Batch:
-    """One transaction in the making."""
-
-    def __init__(self, rows: Rows, store: Store, now: int) -> None:
-        self.changes = Changes()
-        self.answers: list[_Answer] = []
-        self.effects: list[Effect] = []
-        self._rows = rows
-        self._store = store
-        self.now = now  # of the next decision; it moves on with each, so that rows tell the order of what happened
-
-    async def decide(self, asked: list[_Asked]) -> None:
-        """Decide every command; those that need rows which are not in memory once these are loaded."""
-        while asked:
-            lacking: list[_Asked] = []
-            keys: dict[Key, None] = {}
-            for item in asked:
-                try:
-                    self._decide_one(item)
-                except Missing as missing:
-                    lacking.append(item)
-                    keys.update(dict.fromkeys(missing.keys))
-            if keys:
-                await self._load(list(keys))
-            asked = lacking
-
-    def _decide_one(self, item: _Asked) -> None:
-        command, future = item
-        try:
-            outcome = self._decided(command)
-        except Missing:
-            raise
-        except ZopioTriggerError as refusal:
-            self.answers.append((future, None, refusal))
-            return
-        except Exception as error:  # a fault of ours must not take the neighbours in the batch with it
-            log.exception("deciding %s failed", type(command).__name__)
-            self.answers.append((future, None, error))
-            return
-        self._take(outcome)
-        self.answers.append((future, outcome.answer, None))
-
-    def _decided(self, command: Command) -> Outcome:
-        self.now += 1
-        return decide(self._rows, command, self.now)
-
-    def _take(self, outcome: Outcome) -> None:
-        for row in outcome.changes:
-            self._rows.apply(self.changes.add(row))
-        self.effects += outcome.effects
-        for command in outcome.then:
-            self._take(self._decided(command))
-        for part in outcome.parts:
-            self._take(part)
-
-    async def _load(self, keys: list[Key]) -> None:
-        for key, value in zip(keys, await self._store.load(keys), strict=True):
-            self._rows.put(key, value)
+def _failed(asked: list[Asked], error: Exception) -> list[Answer]:
+    """Nothing of the batch was stored: everybody is told why."""
+    log.error("a batch of %d commands was not stored: %s", len(asked), error)
+    return [(future, None, error) for _, future in asked]
 
 
 def _weight(command: Command) -> int:

@@ -85,6 +85,11 @@ class Dispatcher:
         if self._claiming is None:
             self._claiming = asyncio.get_running_loop().create_task(self._claim())
 
+    @property
+    def is_idle(self) -> bool:
+        """True when nothing is being claimed or delivered."""
+        return self._claiming is None and not self._starting
+
     def abandon(self) -> None:
         """Stop at once."""
         for task in [*self._starting, *([self._claiming] if self._claiming else [])]:

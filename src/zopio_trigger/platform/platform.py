@@ -108,6 +108,11 @@ class Platform:
         self.pruner.abandon()
         self.dispatcher.abandon()
 
+    @property
+    def is_idle(self) -> bool:
+        """True when no service is at work; what waits for time or for a worker may still wait."""
+        return self.timers.is_idle and self.dispatcher.is_idle
+
     def desk(self, env_no: int) -> Desk:
         """The platform as one environment sees it."""
         return Desk(self, env_no)
@@ -177,11 +182,11 @@ class Desk:
 
     def send_event(self, event: EventRequest) -> asyncio.Future[Receipt]:
         """Send one event; the answer arrives when it is on disk."""
-        return self._committer.submit(self._command(event))
+        return self._committer.submit(self.command(event))
 
     async def send_events(self, events: Sequence[EventRequest]) -> list[Receipt]:
         """Send events in one transaction: all are stored, or none."""
-        command = SendEvents(tuple([self._command(event) for event in events]))
+        command = SendEvents(tuple([self.command(event) for event in events]))
         return list(await self._committer.submit(command))
 
     async def get_event(self, event_id: str) -> EventView:
@@ -224,7 +229,8 @@ class Desk:
     async def list_schedules(self, *, upcoming: int = 1) -> list[ScheduleView]:
         return self._platform.reads.schedules(self.env_no, upcoming=upcoming)
 
-    def _command(self, event: EventRequest) -> SendEvent:
+    def command(self, event: EventRequest) -> SendEvent:
+        """The command that sends an event, with an id of its own: repeated, it does nothing more."""
         return SendEvent(
             self.env_no,
             self._platform.ids.new("evt"),

@@ -72,7 +72,7 @@ class Reads:
 
     async def run(self, env_no: int, run_id: str) -> RunView:
         """A run with payload, tasks and attempts, and why it waits if it does. Raises `NotFound`."""
-        run = await self._run_row(env_no, run_id)
+        run = await self.run_row(env_no, run_id)
         event, tasks, attempts = await asyncio.gather(
             self._store.event(env_no, run.event_id), self._store.tasks(run_id), self._store.attempts(run_id)
         )
@@ -125,7 +125,7 @@ class Reads:
 
     async def run_and_tasks(self, env_no: int, run_id: str) -> tuple[Run, list[Task]]:
         """The rows of a run and its tasks, in the order of creation. Raises `NotFound`."""
-        run = await self._run_row(env_no, run_id)
+        run = await self.run_row(env_no, run_id)
         return run, await self._store.tasks(run_id)
 
     async def logs(
@@ -139,7 +139,7 @@ class Reads:
         """
         _check_range("limit", limit, 1, MAX_LINES_A_PAGE)
         after = None if cursor is None else place_of(cursor)
-        await self._run_row(env_no, run_id)
+        await self.run_row(env_no, run_id)
         return [rendering.log_view(line) for line in await self._store.logs(run_id, after, limit)]
 
     # --- definitions
@@ -178,7 +178,8 @@ class Reads:
 
     # --- below
 
-    async def _run_row(self, env_no: int, run_id: str) -> Run:
+    async def run_row(self, env_no: int, run_id: str) -> Run:
+        """A run as it is stored. Raises `NotFound`."""
         return _found(await self._store.run(env_no, run_id), "run", run_id)
 
     def _listed(self, run: Run, event: EventName | None, open_tasks: Iterable[Task]) -> RunView:

@@ -79,7 +79,7 @@ def task_views(tasks: Iterable[Task], attempts: Iterable[Attempt]) -> tuple[Task
     return tuple([task_view(task, tries.get(task.hash, ())) for task in tasks])
 
 
-def task_view(task: Task, attempts: Sequence[Attempt] = ()) -> TaskView:
+def task_view(task: Task, attempts: Sequence[Attempt] = (), *, with_output: bool = True) -> TaskView:
     return TaskView(
         id=task.id,
         key=task.key,
@@ -92,7 +92,7 @@ def task_view(task: Task, attempts: Sequence[Attempt] = ()) -> TaskView:
         started_at=iso(task.started_at),
         due_at=moment(task.due_at),
         finished_at=moment(task.finished_at),
-        output=raw(task.output),
+        output=raw(task.output) if with_output else UNSET,
         error=raw(task.error),
         attempts=tuple([_attempt_view(attempt) for attempt in attempts]),
     )

@@ -46,6 +46,11 @@ class Timers:
             self._alarm.cancel()
         self._alarm = self._clock.call_at(at, self._ring)
 
+    @property
+    def is_idle(self) -> bool:
+        """True when nothing is being fired."""
+        return self._firing is None
+
     async def stop(self) -> None:
         self.abandon()
         if self._firing is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from zopio_trigger.config import connection_of
 from zopio_trigger.errors import ConfigurationError, ZopioTriggerError
@@ -14,29 +15,17 @@ from zopio_trigger.model.commands import Receipt
 from zopio_trigger.model.names import check_name
 from zopio_trigger.model.trigger import Trigger
 from zopio_trigger.model.views import EventView, RunPage, RunView
-from zopio_trigger.sdk.job import JobDefinition
+from zopio_trigger.sdk.job import JobDefinition, JobFunction
 from zopio_trigger.sdk.limit import Limit
+from zopio_trigger.sdk.pending import BackgroundLoop, Done, Pending
 from zopio_trigger.sdk.requests import event_request
 from zopio_trigger.sdk.scope import current
 from zopio_trigger.sdk.triggers import Triggers
 from zopio_trigger.transport.ports import ClientLink, EventRequest
 
-T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=JobFunction)
 
 log = logging.getLogger("zopio_trigger")
-
-
-class Pending(Generic[T]):
-    """An answer that is on its way. Await it, or leave it: what was asked happens either way."""
-
-    __slots__ = ("_future",)
-
-    def __init__(self, future: asyncio.Future[T]) -> None:
-        self._future = future
-
-    def __await__(self) -> Generator[Any, None, T]:
-        return self._future.__await__()
 
 
 class TriggerClient:
@@ -56,7 +45,9 @@ class TriggerClient:
         self._api_key = api_key
         self._api_url = api_url
         self._local: ClientLink | None = None
-        self._remote: Any = None
+        self._local_loop: asyncio.AbstractEventLoop | None = None
+        self._background = BackgroundLoop()
+        self._remote: WeakKeyDictionary[asyncio.AbstractEventLoop, ClientLink] = WeakKeyDictionary()
 
     # --- jobs
 
@@ -83,7 +74,7 @@ class TriggerClient:
         return define
 
     def define_job(
-        self, *, run: Callable[..., Any], id: str | None = None, name: str | None = None, version: str = "1.0.0",
+        self, *, run: JobFunction, id: str | None = None, name: str | None = None, version: str = "1.0.0",
         trigger: Trigger, schema: object = None, concurrency: int | Limit | None = None, priority: int = 0,
         on_success: Callable[..., Any] | None = None, on_failure: Callable[..., Any] | None = None,
     ) -> JobDefinition:  # fmt: skip
@@ -171,13 +162,30 @@ class TriggerClient:
 
     def _send(self, request: EventRequest) -> Pending[Receipt]:
         try:
-            sending = self._link().send_event(request)
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return Done(self._send_and_wait(request))
+        try:
+            future = asyncio.ensure_future(self._link().send_event(request))
         except ZopioTriggerError as error:
             log.error("event %r was not sent: %s", request.name, error)
             raise
-        future = asyncio.ensure_future(sending)
         future.add_done_callback(lambda done: _log_failure(done, request.name))
         return Pending(future)
+
+    def _send_and_wait(self, request: EventRequest) -> Receipt:
+        """Send from code without an event loop: on the platform's loop, or on one in the background."""
+
+        async def send() -> Receipt:
+            return await self._link().send_event(request)
+
+        try:
+            if self._local_loop is not None:
+                return asyncio.run_coroutine_threadsafe(send(), self._local_loop).result()
+            return self._background.run(send())
+        except ZopioTriggerError as error:
+            log.error("event %r was not sent: %s", request.name, error)
+            raise
 
     # --- asking
 
@@ -219,18 +227,20 @@ class TriggerClient:
     # --- the way to the platform
 
     def bind(self, link: ClientLink | None) -> None:
-        """Talk to the platform in this process from now on; None ends that."""
+        """Talk to the platform in this process from now on; None ends that. Called on the platform's loop."""
         self._local = link
+        self._local_loop = asyncio.get_running_loop() if link is not None else None
 
     def _link(self) -> ClientLink:
+        """The platform in this process, else one over HTTP: a connection for each event loop that asks."""
         if self._local is not None:
             return self._local
-        if self._remote is None:
+        loop = asyncio.get_running_loop()
+        link = self._remote.get(loop)
+        if link is None:
             from zopio_trigger.transport.http import HttpLink
 
-            url, key = connection_of(self._api_url, self._api_key)
-            self._remote = HttpLink(url, key)
-        link: ClientLink = self._remote
+            link = self._remote[loop] = HttpLink(*connection_of(self._api_url, self._api_key))
         return link
 
 

@@ -32,11 +32,15 @@ class IO:
     did. Using a key twice in one place raises `DuplicateTaskKey`.
     """
 
-    __slots__ = ("_calls", "logger")
+    __slots__ = ("_calls",)
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self.logger = Logger(calls)
+
+    @property
+    def logger(self) -> Logger:
+        """Writes lines that belong to the run."""
+        return Logger(self._calls)
 
     @property
     def cancelled(self) -> bool:

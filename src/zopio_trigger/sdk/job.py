@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -14,10 +14,21 @@ from zopio_trigger.model.records import Job, Schedule
 from zopio_trigger.model.trigger import InvokeTrigger, ScheduleTrigger, Trigger, text_of
 from zopio_trigger.sdk.annotation import payload_annotation
 from zopio_trigger.sdk.codec import Codec, codec_for, result_codec
+from zopio_trigger.sdk.context import Context
+from zopio_trigger.sdk.io import IO
 from zopio_trigger.sdk.limit import Limit, check_limit
 from zopio_trigger.sdk.schema import json_schema
+from zopio_trigger.sdk.syncio import SyncIO
 
 MAX_PRIORITY = 1_000
+
+JobFunction = (
+    Callable[[Any, IO], Awaitable[Any]]
+    | Callable[[Any, IO, Context], Awaitable[Any]]
+    | Callable[[Any, SyncIO], Any]
+    | Callable[[Any, SyncIO, Context], Any]
+)
+"""What can be a job: `async def` with `IO`, or `def` with `SyncIO`, and `ctx` if it wants it."""
 
 
 class JobDefinition:
@@ -43,6 +54,7 @@ class JobDefinition:
             getattr(function, "__call__", None)  # noqa: B004  # an object whose call is async
         )
         self.takes_context = _takes_context(function, self.id)
+        _check_io(function, self)
         self.limit = _limit_of(concurrency, self)
         self.priority = _check_priority(priority, self.id)
         self.hooks = _hooks_of(self, on_success, on_failure)
@@ -110,6 +122,17 @@ def _takes_context(function: Callable[..., Any], id: str) -> bool:
     raise ConfigurationError(
         f"the function of job {id!r} takes {signature}; it is called with (payload, io) or (payload, io, ctx)"
     )
+
+
+def _check_io(function: Callable[..., Any], job: JobDefinition) -> None:
+    """Refuse the `io` of the other colour: its calls would never be awaited, or could not be."""
+    annotations = [*getattr(function, "__annotations__", {}).values()]
+    wrong, right = (SyncIO, IO) if job.is_async else (IO, SyncIO)
+    if wrong in annotations or wrong.__name__ in annotations:
+        colour = "async def" if job.is_async else "def"
+        raise ConfigurationError(
+            f"job {job.id!r} is `{colour}`: its io is {right.__name__}, not {wrong.__name__}"
+        )
 
 
 def _limit_of(concurrency: int | Limit | None, job: JobDefinition) -> Limit | None:

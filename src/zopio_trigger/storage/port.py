@@ -49,6 +49,14 @@ class Due(Struct, frozen=True):
     next_at: int | None  # the earliest instant after these; None when nothing else waits
 
 
+class Horizon(Struct, frozen=True, kw_only=True):
+    """The instants before which rows are kept no longer."""
+
+    runs: int  # runs that ended before then
+    events: int  # events whose last run ended before then, or which were settled before then without any
+    records: int  # roll-ups and audits from before then
+
+
 class RunQuery(Struct, frozen=True, kw_only=True):
     """Which runs to list, newest first."""
 
@@ -109,9 +117,13 @@ class Store(Protocol):
 
     async def due(self, now: int, limit: int) -> Due: ...
 
-    async def prune(self, finished_before: int, limit: int) -> int:
-        """Delete up to `limit` runs that ended before then, with all that hangs on them, and events that have had
-        no run since. Returns how many runs and events went. Gives the space back to the file system in steps."""
+    async def prune(self, before: Horizon, limit: int) -> int:
+        """Delete up to `limit` runs that are older than that, with all that hangs on them, and as many events, roll-ups
+        and audits of each environment. Open runs, and events with a run, are never too old.
+
+        Returns how many rows of these four kinds went; 0 when nothing was too old. Gives space back to the file
+        system. For one caller at a time.
+        """
 
     # --- what people and workers read
 

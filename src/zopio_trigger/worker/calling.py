@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import contextvars
 import queue
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zopio_trigger.sdk.io import IO
@@ -28,7 +28,7 @@ _Letter = tuple[Callable[[], Any], "asyncio.Future[Any] | None"]
 class Caller(Protocol):
     """How the functions of one run are called, and stopped."""
 
-    async def call(self, payload: object) -> object:
+    def call(self, payload: object) -> Awaitable[object]:
         """Call the job's function."""
 
     async def call_sync(self, call: TaskCall) -> Any:
@@ -54,12 +54,15 @@ class AsyncCaller:
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
 
-    async def call(self, payload: object) -> object:
+    def call(self, payload: object) -> Awaitable[object]:
         execution = self._execution
         job = execution.job
+        called: Awaitable[object]
         if job.takes_context:
-            return await job.function(payload, IO(execution), execution.context())
-        return await job.function(payload, IO(execution))
+            called = job.function(payload, IO(execution), execution.context())
+        else:
+            called = job.function(payload, IO(execution))
+        return called
 
     async def call_sync(self, call: TaskCall) -> Any:
         if call.abandoned is not None and not call.options.overlap_ok:
@@ -96,14 +99,14 @@ class SyncCaller:
         self._execution = execution
         self._loop = asyncio.get_running_loop()
 
-    async def call(self, payload: object) -> object:
+    def call(self, payload: object) -> Awaitable[object]:
         execution = self._execution
         job = execution.job
         arguments = (payload, SyncIO(IO(execution), self.ask))
         if job.takes_context:
             arguments = (*arguments, execution.context())  # type: ignore[assignment]  # the third parameter
         context = contextvars.copy_context()
-        return await self._loop.run_in_executor(
+        return self._loop.run_in_executor(
             execution.worker.threads, lambda: context.run(job.function, *arguments)
         )
 

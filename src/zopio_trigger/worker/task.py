@@ -59,28 +59,24 @@ class TaskCall:
             return self._recorded(known)
         execution.enter(self.scope)
         try:
-            return await self._run(known)
+            self._remember(known)
+            while True:
+                if known is not None and known.state == "waiting":
+                    await execution.sleep(self.hash)
+                    known = execution.memo[self.hash]
+                    self.attempt = known.attempt
+                if not execution.is_executing:
+                    await execution.slot()
+                try:
+                    text, value = await self._attempt()
+                except Exception as error:  # whatever the body raises is how the attempt ended
+                    known = await self._failed(error)
+                    if known.state != "waiting":
+                        return self._recorded(known, error)
+                else:
+                    return await self._completed(text, value)
         finally:
             execution.leave(self.scope)
-
-    async def _run(self, known: Task | None) -> Any:
-        """Attempt after attempt, each as far as the platform lets it."""
-        self._remember(known)
-        while True:
-            if known is not None and known.state == "waiting":
-                await self.execution.sleep(self.hash)
-                known = self.execution.memo[self.hash]
-                self.attempt = known.attempt
-            if not self.execution.is_executing:
-                await self.execution.slot()
-            try:
-                text, value = await self._attempt()
-            except Exception as error:  # whatever the body raises is how the attempt ended
-                known = await self._failed(error)
-                if known.state != "waiting":
-                    return self._recorded(known, error)
-            else:
-                return await self._completed(text, value)
 
     def _remember(self, known: Task | None) -> None:
         """Take over what an earlier execution has recorded of this task."""
@@ -105,11 +101,12 @@ class TaskCall:
         scope = Scope(execution, self.hash, self.name.id)
         outer = current.set(scope)
         try:
+            body = self.function(*self.args, **self.kwargs) if _is_async(self.function) else self._in_thread()
             if self.options.timeout_seconds is None:
-                result = await self._body()
+                result = await body
             else:
                 async with Deadline(execution.worker.clock, self.options.timeout_seconds):
-                    result = await self._body()
+                    result = await body
         except asyncio.CancelledError:
             self._closed()
             raise
@@ -118,10 +115,8 @@ class TaskCall:
             execution.worker.finished(self)
         return encode_result(self.function, result, self.name.key)
 
-    async def _body(self) -> Any:
-        """Call the function: on the loop when it is async, else in a thread."""
-        if _is_async(self.function):
-            return await self.function(*self.args, **self.kwargs)
+    async def _in_thread(self) -> Any:
+        """Call a plain function away from the loop. One that returns a coroutine, as a lambda may, has it awaited."""
         result = await self.execution.caller.call_sync(self)
         return await result if inspect.isawaitable(result) else result
 

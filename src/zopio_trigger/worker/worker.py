@@ -133,6 +133,11 @@ class Worker:
         return len(self._executions) - len(self._residents)
 
     @property
+    def is_idle(self) -> bool:
+        """True when nothing is on its way between this worker and the platform."""
+        return not self._kept
+
+    @property
     def resident(self) -> int:
         """How many suspended runs are in memory."""
         return len(self._residents)

@@ -26,7 +26,7 @@ from zopio_trigger.model.records import (
     Run,
     Task,
 )
-from zopio_trigger.storage.port import Boot, Due, EventName, RunQuery
+from zopio_trigger.storage.port import Boot, Due, EventName, Horizon, RunQuery
 from zopio_trigger.storage.sqlite import loading, pruning, schema, writing
 from zopio_trigger.storage.sqlite.connection import Connection
 from zopio_trigger.storage.sqlite.lock import FileLock
@@ -57,6 +57,7 @@ class SQLiteStore:
         self._writer: Connection | None = None
         self._readers: list[Connection] = []
         self._turn = itertools.count()
+        self._pruning = pruning.Pruning()
 
     # --- lifecycle
 
@@ -102,8 +103,12 @@ class SQLiteStore:
     async def due(self, now: int, limit: int) -> Due:
         return await self._read(lambda database: loading.due(database, now, limit))
 
-    async def prune(self, finished_before: int, limit: int) -> int:
-        return await self._write(lambda database: pruning.prune(database, finished_before, limit))
+    async def prune(self, before: Horizon, limit: int) -> int:
+        found = await self._read(lambda database: self._pruning.find(database, before, limit))
+        gone = await self._write(lambda database: self._pruning.delete(database, found, before, limit))
+        while gone and await self._write(pruning.give_back):
+            pass  # step by step, so that others write in between
+        return gone
 
     # --- what people and workers read
 

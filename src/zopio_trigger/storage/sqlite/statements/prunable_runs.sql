@@ -1,2 +1,2 @@
--- Runs that ended before an instant, oldest first (runs_finished).
-SELECT id FROM runs WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT ?
+-- Runs after a place that were made before an instant, as their ids say, and ended before it (primary key).
+SELECT id FROM runs WHERE id > :after AND id < :made_before AND finished_at < :ended_before ORDER BY id LIMIT :limit

@@ -1,8 +1,4 @@
--- Delete the oldest events that were settled before an instant and have no run left (events_settled, runs_by_event).
-DELETE FROM events WHERE (env_no, id) IN (
-    SELECT env_no, id FROM events
-    WHERE coalesce(delivered_at, cancelled_at) < ?
-        AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.event_id = events.id)
-    ORDER BY coalesce(delivered_at, cancelled_at)
-    LIMIT ?
-)
+-- Delete those of some events that have no run (primary key, runs_by_event).
+DELETE FROM events
+WHERE env_no = :env_no AND id IN (SELECT value FROM json_each(:ids))
+    AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.event_id = events.id)
