@@ -19,7 +19,7 @@ from zopio_trigger.errors import StoreError
 from zopio_trigger.model.clock import Cancellable, Clock
 from zopio_trigger.model.commands import Command, CompleteRun, CompleteTask, SendEvent, SendEvents
 from zopio_trigger.platform.batch import Answer, Asked, Batch
-from zopio_trigger.storage.port import Stale, Store
+from zopio_trigger.storage.port import Stale, Store, Unstorable
 
 MAX_BATCH = 512  # commands in one transaction: a longer batch gains nothing and delays its first caller
 MAX_BATCH_BYTES = 8_388_608  # of users' JSON in one transaction: past this it delays everybody behind it
@@ -138,7 +138,7 @@ class Committer:
         try:
             batch = await self._write(asked)
         except StoreError as error:
-            if not isinstance(error, Stale) or len(asked) == 1:
+            if not isinstance(error, Stale | Unstorable) or len(asked) == 1:
                 return _failed(asked, error), []
         except Exception as error:
             if len(asked) == 1:

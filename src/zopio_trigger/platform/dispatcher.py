@@ -39,6 +39,7 @@ class Dispatcher:
         self._claiming: asyncio.Task[None] | None = None
         self._is_nudged = False
         self._starting: set[asyncio.Task[None]] = set()
+        self._to_read: list[Run] = []  # granted by the batch in hand, to be read in one go
         self._news: dict[str, list[Callable[[Inbox], None]]] = {}  # for runs whose rows are being read
         self._offset = 0
 
@@ -57,9 +58,11 @@ class Dispatcher:
             self._inbox(run.holder).start_run(run, effect.event, ())
             return
         self._news[run.id] = []
-        loading = asyncio.get_running_loop().create_task(self._load_and_start(run))
-        self._starting.add(loading)
-        loading.add_done_callback(self._starting.discard)
+        self._to_read.append(run)
+        if len(self._to_read) == 1:
+            reading = asyncio.get_running_loop().create_task(self._read_and_start())
+            self._starting.add(reading)
+            reading.add_done_callback(self._starting.discard)
 
     def resume(self, effect: Resume) -> None:
         self._inbox(effect.run.holder).resume(effect.run)
@@ -98,23 +101,25 @@ class Dispatcher:
     def _inbox(self, worker: str | None) -> Inbox:
         return self._inboxes.get(worker or "", _NOBODY)
 
-    async def _load_and_start(self, run: Run) -> None:
+    async def _read_and_start(self) -> None:
+        """Read what granted runs begin with, and deliver them with the news that came meanwhile."""
+        runs, self._to_read = self._to_read, []
         try:
-            event, tasks = await asyncio.gather(
-                self._store.event(run.env_no, run.event_id), self._store.tasks(run.id)
-            )
+            beginnings = await self._store.beginnings(runs)
         except StoreError as error:
-            log.error("run %s could not be read and is handed back: %s", run.id, error)
-            self._news.pop(run.id, None)
-            self._committer.ride(ReleaseRun(run.id, run.token))
+            log.error("%d runs could not be read and are handed back: %s", len(runs), error)
+            for run in runs:
+                self._news.pop(run.id, None)
+                self._committer.ride(ReleaseRun(run.id, run.token))
             return
-        inbox = self._inbox(run.holder)
-        if event is None:
-            log.error("run %s has lost its event %s", run.id, run.event_id)
-        else:
-            inbox.start_run(run, event, tasks)
-        for news in self._news.pop(run.id, ()):
-            news(inbox)
+        for run, (event, tasks) in zip(runs, beginnings, strict=True):
+            inbox = self._inbox(run.holder)
+            if event is None:
+                log.error("run %s has lost its event %s", run.id, run.event_id)
+            else:
+                inbox.start_run(run, event, tasks)
+            for news in self._news.pop(run.id, ()):
+                news(inbox)
 
     async def _claim(self) -> None:
         """Lease ready runs until nothing fits any more."""

@@ -31,6 +31,10 @@ class Stale(StoreError):
     """A row was not as the batch had seen it. Nothing was written; load again and decide again."""
 
 
+class Unstorable(StoreError):
+    """A row holds a value that cannot be kept as it is. Nothing was written; without that row the others can be."""
+
+
 class Boot(Struct, frozen=True):
     """What is read once at start: all definitions, and the runs that are neither suspended nor finished."""
 
@@ -105,6 +109,7 @@ class Store(Protocol):
         Raises:
             Stale: a row's stored revision is not the one before the written one, a guarded run moved on, or a
                 unique id is taken. Nothing was written.
+            Unstorable: a row holds what is no text (NUL, half of a surrogate pair) or no value of its column.
             StoreError: the disk is full, the file is gone, …. Nothing was acknowledged.
         """
 
@@ -139,6 +144,9 @@ class Store(Protocol):
 
     async def events(self, env_no: int, before: str | None, limit: int) -> list[Event]:
         """Events, newest first; `before` is our id."""
+
+    async def beginnings(self, runs: Sequence[Run]) -> list[tuple[Event | None, list[Task]]]:
+        """What an execution of each of these runs begins with: its event, and all its tasks."""
 
     async def tasks(self, run_id: str) -> list[Task]:
         """Every task of a run, in the order they were created."""

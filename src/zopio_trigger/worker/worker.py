@@ -63,6 +63,7 @@ class Worker:
         self._max_residents = max_residents
         self._executions: dict[str, Execution] = {}
         self._residents: OrderedDict[str, Execution] = OrderedDict()
+        self._leaving: set[str] = set()  # suspended runs whose lease is being given up
         self._bodies: dict[TaskCall, None] = {}  # running, their start not yet recorded, oldest first
         self._sweep: Cancellable | None = None
         self._kept: set[asyncio.Task[Any]] = set()
@@ -130,7 +131,7 @@ class Worker:
     @property
     def busy(self) -> int:
         """How many runs execute now."""
-        return len(self._executions) - len(self._residents)
+        return len(self._executions) - len(self._residents) - len(self._leaving)
 
     @property
     def is_idle(self) -> bool:
@@ -152,6 +153,7 @@ class Worker:
         old = self._executions.pop(run.id, None)
         if old is not None:
             self._residents.pop(run.id, None)
+            self._leaving.discard(run.id)
             old.evict(Evicted("the run was leased anew"))
         execution = Execution(self, job, run, event, tasks)
         self._executions[run.id] = execution
@@ -182,24 +184,27 @@ class Worker:
         if self._executions.get(execution.run.id) is execution:
             del self._executions[execution.run.id]
             self._residents.pop(execution.run.id, None)
+            self._leaving.discard(execution.run.id)
         self._note_idle()
 
     def suspended(self, execution: Execution, waits: Sequence[Task]) -> None:
         """The run sleeps in memory. Sync jobs give their thread back unless the wait is short."""
         self._residents[execution.run.id] = execution
-        self._note_idle()
         if isinstance(execution.caller, SyncCaller) and self._is_long(execution, waits):
-            self.keep(
-                asyncio.get_running_loop().create_task(self._release(execution, Unwound("a long wait")))
-            )
+            self._let_go(execution, Unwound("a long wait"))
         elif len(self._residents) > self._max_residents:
-            oldest = next(iter(self._residents.values()))
-            self.keep(
-                asyncio.get_running_loop().create_task(self._release(oldest, Evicted("memory is wanted")))
-            )
+            self._let_go(next(iter(self._residents.values())), Evicted("memory is wanted"))
+        self._note_idle()
+
+    def _let_go(self, execution: Execution, reason: Evicted) -> None:
+        """Give up a resident."""
+        del self._residents[execution.run.id]
+        self._leaving.add(execution.run.id)
+        self.keep(asyncio.get_running_loop().create_task(self._release(execution, reason)))
 
     def resumed(self, execution: Execution) -> None:
         self._residents.pop(execution.run.id, None)
+        self._leaving.discard(execution.run.id)
         self._idle.clear()
 
     def lost(self, execution: Execution, error: LeaseLost) -> None:

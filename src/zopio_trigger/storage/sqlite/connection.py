@@ -58,14 +58,24 @@ class Connection:
                     database = self._connect()
                 result = work(database)
             except sqlite3.Error as error:
+                database = self._without_transaction(database)
                 _settle(loop, answer, None, StoreError(f"{self._path}: {error}"), error)
             except BaseException as error:  # whatever the work raises belongs to whoever asked
+                database = self._without_transaction(database)
                 _settle(loop, answer, None, error, None)
             else:
                 _settle(loop, answer, result, None, None)
             item = work = answer = result = None  # type: ignore[assignment]  # hold nothing while idle
         if database is not None:
             database.close()
+
+    def _without_transaction(self, database: sqlite3.Connection | None) -> sqlite3.Connection | None:
+        """Work has failed, and perhaps its rollback too: a transaction left open would fail all that comes after.
+        Closing ends it; the next work connects again. (In memory there is nothing that could fail, and all to lose.)"""
+        if database is None or not database.in_transaction or self._path == ":memory:":
+            return database
+        database.close()
+        return None
 
     def _connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(
@@ -77,8 +87,6 @@ class Connection:
         if self._query_only:
             database.execute("PRAGMA query_only = ON")
             return database
-        database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table, or never
-        database.execute("PRAGMA journal_mode = WAL")
         database.execute(f"PRAGMA synchronous = {self._synchronous}")
         database.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         if sys.platform == "darwin":

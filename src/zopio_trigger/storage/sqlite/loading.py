@@ -43,6 +43,13 @@ def event(database: sqlite3.Connection, env_no: int, any_id: str) -> Event | Non
     return None
 
 
+def beginning(database: sqlite3.Connection, run: Run) -> tuple[Event | None, list[Task]]:
+    """The event of a run and its tasks; a run that is executed for the first time has none."""
+    found = rows(database, Event, "event_by_id", (run.env_no, run.event_id))
+    tasks = rows(database, Task, "tasks", (run.id,)) if run.token > 1 else []
+    return (found[0] if found else None), tasks
+
+
 def boot(database: sqlite3.Connection) -> Boot:
     """Everything that is read once at start."""
     lines = database.execute(FOUND["boot_ready"]).fetchall()

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
+from weakref import WeakSet
 
 from zopio_trigger.errors import StoreError, StoreLocked
 
@@ -42,14 +43,34 @@ class FileLock:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} ({' '.join(sys.argv)[:120]})".encode("utf-8", "replace"))
         self._descriptor = descriptor
+        _HELD.add(self)
 
     def release(self) -> None:
         """Let go. The file stays: removing it would race with the next process."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, 0)
+            self.forget()
+
+    def forget(self) -> None:
+        """Close the file without letting go: what another process (the parent of a fork) holds stays held."""
+        if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+_HELD: WeakSet[FileLock] = WeakSet()
+"""The locks of this process."""
+
+
+def _forget_all() -> None:
+    for lock in list(_HELD):
+        lock.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    # A child that a job forks (multiprocessing) would keep the lock beyond the death of this process.
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 def _lock(descriptor: int) -> None:
@@ -65,16 +86,24 @@ def _lock(descriptor: int) -> None:
 
 def _refuse_network_file_system(folder: Path) -> None:
     """SQLite's locking is not safe on network file systems; say so instead of losing data one day."""
-    kind = _file_system(folder.resolve())
+    kind = file_system(folder.resolve(), _mounts())
     if kind in NETWORK_FILE_SYSTEMS:
-        raise StoreError(f"{folder} is on a network file system ({kind}), where SQLite cannot keep its promises; "
-                         "name a local path in TRIGGER_STORE, or use PostgreSQL")  # fmt: skip
+        raise StoreError(
+            f"{folder} is on a network file system ({kind}), where SQLite cannot keep its promises; "
+            "name a local path in TRIGGER_STORE, or use PostgreSQL"
+        )
 
 
-def _file_system(folder: Path) -> str | None:
+def file_system(folder: Path, mounts: str) -> str | None:
+    """The kind of file system a folder is on, by a table of mounts as Linux writes it; None when it is on none."""
+    table = [line.split() for line in mounts.splitlines()]
+    covering = [fields for fields in table if folder.is_relative_to(fields[1].replace("\\040", " "))]
+    # The deepest mount covers the others, and of two in one place the later one does.
+    return max(reversed(covering), key=lambda fields: len(fields[1]))[2] if covering else None
+
+
+def _mounts() -> str:
     try:
-        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+        return Path("/proc/mounts").read_text("utf-8", "replace")
     except OSError:
-        return None  # not Linux: nothing to ask without extra tools
-    covering = [fields for fields in mounts if folder.is_relative_to(fields[1].replace("\\040", " "))]
-    return max(covering, key=lambda fields: len(fields[1]))[2] if covering else None
+        return ""  # not Linux: nothing to ask without extra tools

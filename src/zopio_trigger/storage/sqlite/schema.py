@@ -13,6 +13,7 @@ from msgspec import Struct
 from zopio_trigger.errors import StoreError
 
 APPLICATION_ID = 0x7A6F7069  # "zopi": `file` and we can tell our databases from others
+OLDEST_SQLITE = (3, 38)  # the operator ->>; STRICT is from 3.37
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 _FOLDER = files(__package__) / "migrations"
 
@@ -39,7 +40,9 @@ def migrations() -> list[Migration]:
 
 
 def migrate(database: sqlite3.Connection, path: str, now: int) -> None:
-    """Bring the schema up to date. Refuses a file that is not ours, and one that a newer version has written."""
+    """Bring the schema up to date. Refuses a file that is not ours, and one that a newer version has written; such a
+    file is left as it is."""
+    _check_library()
     applied = _applied(database, path)
     known = migrations()
     if len(applied) > len(known):
@@ -53,26 +56,37 @@ def migrate(database: sqlite3.Connection, path: str, now: int) -> None:
                 f"{path}: migration {migration.number:04} was applied from a different file than this version has; "
                 "the store and the program do not belong together"
             )
+    database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table, or never
+    database.execute("PRAGMA journal_mode = WAL")
     for migration in known[len(applied) :]:
         _apply(database, migration, now)
 
 
+def _check_library() -> None:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE))
+        raise StoreError(
+            f"this Python has SQLite {sqlite3.sqlite_version}, and {oldest} or newer is needed; use another Python"
+        )
+
+
 def _applied(database: sqlite3.Connection, path: str) -> list[str]:
+    """The checksums of the migrations a file has had."""
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     (application_id,) = database.execute("PRAGMA application_id").fetchone()
-    if tables and (application_id != APPLICATION_ID or "migrations" not in tables):
+    if not tables and application_id in (0, APPLICATION_ID):
+        return []
+    if application_id != APPLICATION_ID or "migrations" not in tables:
         raise StoreError(
             f"{path} is a SQLite database of another program; name another file in TRIGGER_STORE"
         )
-    if not tables:
-        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        return []
     return [checksum for (checksum,) in database.execute("SELECT checksum FROM migrations ORDER BY number")]
 
 
 def _apply(database: sqlite3.Connection, migration: Migration, now: int) -> None:
     database.execute("BEGIN IMMEDIATE")
     try:
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         database.execute(
             "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, "
             "checksum TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
@@ -86,7 +100,8 @@ def _apply(database: sqlite3.Connection, migration: Migration, now: int) -> None
         database.execute(f"PRAGMA user_version = {migration.number}")
         database.execute("COMMIT")
     except BaseException:
-        database.execute("ROLLBACK")
+        if database.in_transaction:
+            database.execute("ROLLBACK")
         raise
 
 
@@ -98,3 +113,4 @@ def _statements(sql: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+    yield statement  # nothing, a comment, or a last statement without its semicolon

@@ -128,6 +128,9 @@ class SQLiteStore:
     async def events(self, env_no: int, before: str | None, limit: int) -> list[Event]:
         return await self._rows(Event, "events", (env_no, before or LAST_ID, limit))
 
+    async def beginnings(self, runs: Sequence[Run]) -> list[tuple[Event | None, list[Task]]]:
+        return await self._read(lambda database: [loading.beginning(database, run) for run in runs])
+
     async def tasks(self, run_id: str) -> list[Task]:
         return await self._rows(Task, "tasks", (run_id,))
 
@@ -190,7 +193,12 @@ class SQLiteStore:
 
 def _locked(file: Path) -> FileLock:
     """The lock on a store's file, taken; its folder is made when missing."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(file.absolute())
-    lock.take()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(file.absolute())
+        lock.take()
+    except OSError as error:
+        raise StoreError(
+            f"{file} cannot be opened for writing: {error}; name another file in TRIGGER_STORE, or mend its folder"
+        ) from error
     return lock

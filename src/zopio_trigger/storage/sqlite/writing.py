@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Collection
 from typing import Any
@@ -9,10 +10,16 @@ from typing import Any
 import msgspec
 
 from zopio_trigger.engine.changes import Changes
-from zopio_trigger.storage.port import Stale
+from zopio_trigger.errors import StoreError
+from zopio_trigger.storage.port import Stale, Unstorable
 from zopio_trigger.storage.sqlite import statements as sql
 
+TAKEN = frozenset({sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE})
+
 _encode = msgspec.json.Encoder().encode
+_NUL = re.compile(
+    rb"(?<!\\)(?:\\\\)*\\u0000"
+)  # a NUL; two backslashes are one of the text's own, as in stored JSON
 
 
 def write(database: sqlite3.Connection, changes: Changes) -> None:
@@ -34,8 +41,8 @@ def write(database: sqlite3.Connection, changes: Changes) -> None:
     except BaseException as error:
         if database.in_transaction:
             database.execute("ROLLBACK")
-        if isinstance(error, sqlite3.IntegrityError):
-            raise Stale(str(error)) from error
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError):
+            raise _about_rows(error) from error
         raise
 
 
@@ -66,5 +73,18 @@ def _check_guards(database: sqlite3.Connection, changes: Changes) -> None:
             raise Stale("a guarded run was changed by another")
 
 
+def _about_rows(error: sqlite3.IntegrityError | sqlite3.DataError) -> StoreError:
+    """What an error of SQLite says about the rows: an id is taken, or a value is none for its column."""
+    if error.sqlite_errorcode in TAKEN:
+        return Stale(str(error))
+    return Unstorable(f"a row cannot be stored: {error}")
+
+
 def _text(rows: Collection[object]) -> str:
-    return _encode(rows if isinstance(rows, list) else list(rows)).decode()
+    try:
+        body = _encode(rows if isinstance(rows, list) else list(rows))
+    except UnicodeEncodeError as error:
+        raise Unstorable(f"a row holds half of a surrogate pair: {error}") from error
+    if b"\\u0000" in body and _NUL.search(body):
+        raise Unstorable("a row holds a NUL character, at which SQLite would cut its text")
+    return body.decode()
