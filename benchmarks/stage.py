@@ -10,7 +10,7 @@ from uuid import uuid4
 from benchmarks.contest import EVENT_NAME, Payload
 from benchmarks.tally import Tally
 from zopio_trigger import TriggerClient
-from zopio_trigger.composition import System, open_store
+from zopio_trigger.composition import System, open_store, settle_heap
 from zopio_trigger.engine.effects import Changed, News
 from zopio_trigger.model.clock import SystemClock
 from zopio_trigger.model.records import Environment
@@ -67,6 +67,7 @@ async def stage(
         client = client_for(job)
         set_up = Stage(system, client, row)
         set_up.worker = await system.add_worker([client], row, slots=slots, max_residents=max_residents)
+        settle_heap()
         yield set_up
     finally:
         await system.stop()

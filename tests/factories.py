@@ -6,9 +6,22 @@ from typing import Any
 
 import msgspec
 
+from zopio_trigger.engine.changes import Changes
 from zopio_trigger.engine.rows import Seat
-from zopio_trigger.model.records import Event, Job, Queue, Run, Task
-from zopio_trigger.model.trigger import EventTrigger, text_of
+from zopio_trigger.model.records import (
+    Attempt,
+    Audit,
+    Event,
+    Job,
+    LogLine,
+    Minute,
+    Queue,
+    Row,
+    Run,
+    Schedule,
+    Task,
+)
+from zopio_trigger.model.trigger import EventTrigger, ScheduleTrigger, text_of
 
 NOW = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z, where ManualClock starts
 
@@ -52,3 +65,35 @@ def an_event(**changes: Any) -> Event:
         "{}", None,
     )  # fmt: skip
     return msgspec.structs.replace(event, **changes)
+
+
+def a_schedule(**changes: Any) -> Schedule:
+    timetable = text_of(ScheduleTrigger(seconds=60))
+    schedule = Schedule(
+        1, "send-email", 1, "send-email", timetable, "one", "allow", NOW, NOW, None, None, None
+    )
+    return msgspec.structs.replace(schedule, **{"job": changes.get("id", schedule.job), **changes})
+
+
+def an_attempt(**changes: Any) -> Attempt:
+    return msgspec.structs.replace(Attempt("run_1", "hash-1", 1, NOW, NOW, None, "{}"), **changes)
+
+
+def a_log_line(**changes: Any) -> LogLine:
+    return msgspec.structs.replace(LogLine("run_1", 1, 1, NOW, "info", None, '"hello"', None), **changes)
+
+
+def a_minute(**changes: Any) -> Minute:
+    return msgspec.structs.replace(Minute(1, "send-email", NOW // 60_000_000, "completed", 5, 1), **changes)
+
+
+def an_audit(**changes: Any) -> Audit:
+    return msgspec.structs.replace(Audit("aud_1", 1, NOW, "key:abc", "run.cancel", "run_1", ""), **changes)
+
+
+def changes_of(*rows: Row) -> Changes:
+    """A batch that writes these rows."""
+    changes = Changes()
+    for row in rows:
+        changes.add(row)
+    return changes

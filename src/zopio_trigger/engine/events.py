@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from zopio_trigger.engine.effects import TimerSet
-from zopio_trigger.engine.fanout import check_job, runs_of
+from zopio_trigger.engine.fanout import check_job, id_for, runs_of
 from zopio_trigger.engine.outcome import Outcome
 from zopio_trigger.engine.rows import Key, Missing, Rows
 from zopio_trigger.errors import Conflict, NotFound
+from zopio_trigger.model import json
 from zopio_trigger.model.commands import (
     CancelEvent,
     DeliverEvent,
@@ -22,11 +23,12 @@ from zopio_trigger.model.records import Event, replace
 
 def send(rows: Rows, command: SendEvent, now: int) -> Outcome:
     """Store the event; make its runs unless it is to be delivered later. The first event with an id wins."""
-    if command.user_id is not None:
-        known = rows.event_with(command.env_no, command.user_id)
-        if known is not None:
-            return Outcome(_duplicate(known, command))
-    return _recorded(rows, _event(command, now), now)
+    known = _known(rows, command)
+    if known is None:
+        return _recorded(rows, _event(command, now), now)
+    if known.id == command.id:
+        return Outcome(_receipt(known, rows.runs_made(known.id)))
+    return Outcome(_duplicate(known, command))
 
 
 def send_together(rows: Rows, command: SendEvents, now: int) -> Outcome:
@@ -69,7 +71,7 @@ def deliver(rows: Rows, command: DeliverEvent, now: int) -> Outcome:
     if event.delivered_at is not None or event.cancelled_at is not None:
         return Outcome(())
     event = replace(event, revision=event.revision + 1, delivered_at=now)
-    made = runs_of(rows, event, now)
+    made = runs_of(rows, event, command.run_id, now)
     return Outcome(
         tuple([run.id for run in made]), (event, *made), (), tuple([GrantRun(run.id, "") for run in made])
     )
@@ -86,16 +88,21 @@ def cancel(rows: Rows, command: CancelEvent, now: int) -> Outcome:
     return Outcome(cancelled, (cancelled,))
 
 
+def _known(rows: Rows, command: SendEvent) -> Event | None:
+    """The event that stands where this one would: one with the sender's id, or this very one, when nobody knew what
+    had become of the command and it was submitted again."""
+    if command.user_id is not None:
+        return rows.event_with(command.env_no, command.user_id)
+    return None if rows.is_trusting else rows.event(command.env_no, command.id)
+
+
 def _recorded(rows: Rows, event: Event, now: int) -> Outcome:
     """A new event, and its runs when it is delivered at once."""
     if event.delivered_at is None:
         check_job(rows, event)
-        receipt = Receipt(event.public_id, event.name, (), (), now)
-        return Outcome(receipt, (event,), (TimerSet(event.deliver_at),))
-    made = runs_of(rows, event, now)
-    receipt = Receipt(
-        event.public_id, event.name, tuple([run.id for run in made]), tuple([run.job for run in made]), now
-    )
+        return Outcome(_receipt(event, ()), (event,), (TimerSet(event.deliver_at),))
+    made = runs_of(rows, event, id_for(event), now)
+    receipt = _receipt(event, [(run.id, run.job) for run in made])
     return Outcome(receipt, (event, *made), (), tuple([GrantRun(run.id, "") for run in made]))
 
 
@@ -124,11 +131,26 @@ def _event(command: SendEvent, now: int) -> Event:
     )
 
 
+def _receipt(event: Event, runs: Iterable[tuple[str, str]]) -> Receipt:
+    return Receipt(
+        event.public_id,
+        event.name,
+        tuple([run_id for run_id, _ in runs]),
+        tuple([job for _, job in runs]),
+        event.created_at,
+    )
+
+
 def _duplicate(known: Event, command: SendEvent) -> Receipt:
-    differs = known.payload != command.payload or known.name != command.name
+    differs = known.name != command.name or not _is_same_json(known.payload, command.payload)
     return Receipt(
         known.public_id, known.name, (), (), known.created_at, is_duplicate=True, payload_differs=differs
     )
+
+
+def _is_same_json(one: str, other: str) -> bool:
+    """True when two payloads say the same, however they are spelled."""
+    return one == other or json.canonical(one) == json.canonical(other)
 
 
 def _found(rows: Rows, env_no: int, any_id: str) -> Event:

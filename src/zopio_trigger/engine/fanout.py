@@ -13,10 +13,11 @@ from zopio_trigger.model.records import Event, Job, Run
 NO_TAGS = "[]"
 
 
-def runs_of(rows: Rows, event: Event, now: int) -> list[Run]:
-    """One new run for every job that wants the event."""
+def runs_of(rows: Rows, event: Event, first_id: str, now: int) -> list[Run]:
+    """One new run for every job that wants the event. The first gets this id, the others it with a suffix."""
     return [
-        new_run(id_for(event, nth), event, job, now) for nth, job in enumerate(_listening_jobs(rows, event))
+        new_run(first_id if nth == 0 else f"{first_id}-{nth + 1}", event, job, now)
+        for nth, job in enumerate(_listening_jobs(rows, event))
     ]
 
 
@@ -54,7 +55,6 @@ def new_run(run_id: str, event: Event, job: Job, now: int) -> Run:
     )  # fmt: skip
 
 
-def id_for(event: Event, nth: int) -> str:
-    """The id of the nth run of an event: the event's own, so that the two are found together."""
-    stem = "run" + event.id.removeprefix("evt")
-    return stem if nth == 0 else f"{stem}-{nth + 1}"
+def id_for(event: Event) -> str:
+    """The id of the first run of an event that is delivered at once: the event's own with another prefix."""
+    return "run" + event.id.removeprefix("evt")

@@ -34,7 +34,7 @@ def _event_and_run(hook: Job, ended: Run, now: int) -> tuple[Row, ...]:
         event_id, ended.env_no, 1, None, EVENT_NAME, DEFAULT_SOURCE, now, now, now, now, None, ended.is_test,
         hook.id, ended.id, None, notification(ended), None,
     )  # fmt: skip
-    return (event, new_run(id_for(event, 0), event, hook, now))
+    return (event, new_run(id_for(event), event, hook, now))
 
 
 def notification(ended: Run) -> str:

@@ -13,13 +13,13 @@ from zopio_trigger.model.records import Job, Queue, Row, Schedule, replace
 
 def advertise(rows: Rows, command: Advertise, now: int) -> Outcome:
     """Take in what a worker serves. Jobs it does not name are another's business."""
+    command = _of_its_environment(command)
     changes: list[Row] = []
-    queues: dict[str, Queue] = {}
     owned = {job.id for job in command.jobs if _owns(rows, job)}
     for job in command.jobs:
         if job.id in owned:
             changes += _job_change(rows, job, now)
-            queues[job.queue] = _queue_row(rows, job)
+    queues = _queue_rows(rows, [job for job in command.jobs if job.id in owned])
     changes += [queue for queue in queues.values() if queue != rows.catalog(queue.env_no).known(queue)]
     schedules = [s for s in command.schedules if s.job in owned]
     changes += [row for s in schedules if (row := _schedule_row(rows, s, now)) is not None]
@@ -28,6 +28,16 @@ def advertise(rows: Rows, command: Advertise, now: int) -> Outcome:
     effects: list[Effect] = [TimerSet(at) for at in due]
     effects += [LineReady((command.env_no, name, "")) for name in queues]
     return Outcome(None, tuple(changes), tuple(effects))
+
+
+def _of_its_environment(command: Advertise) -> Advertise:
+    """A worker speaks for the environment of its key, whatever its rows say."""
+    env_no = command.env_no
+    return Advertise(
+        env_no,
+        tuple([replace(job, env_no=env_no) for job in command.jobs]),
+        tuple([replace(schedule, env_no=env_no) for schedule in command.schedules]),
+    )
 
 
 def _owns(rows: Rows, job: Job) -> bool:
@@ -49,11 +59,19 @@ def _job_change(rows: Rows, job: Job, now: int) -> list[Row]:
     return [] if same == known else [replace(same, revision=known.revision + 1, updated_at=now)]
 
 
-def _queue_row(rows: Rows, job: Job) -> Queue:
+def _queue_rows(rows: Rows, jobs: list[Job]) -> dict[str, Queue]:
+    """The queues of jobs as these want them. The last job that names a limit sets it; one without leaves it."""
+    limits: dict[str, int | None] = {}
+    for job in jobs:
+        limits[job.queue] = limits.get(job.queue) if job.limit is None else job.limit
+    return {job.queue: _queue_row(rows, job, limits[job.queue]) for job in jobs}
+
+
+def _queue_row(rows: Rows, job: Job, limit: int | None) -> Queue:
     known = rows.catalog(job.env_no).queues.get(job.queue)
     if known is None:
-        return Queue(job.env_no, job.queue, 1, job.limit, None)
-    return known if known.limit == job.limit else replace(known, revision=known.revision + 1, limit=job.limit)
+        return Queue(job.env_no, job.queue, 1, limit, None)
+    return known if known.limit == limit else replace(known, revision=known.revision + 1, limit=limit)
 
 
 def _schedule_row(rows: Rows, schedule: Schedule, now: int) -> Schedule | None:
@@ -69,7 +87,7 @@ def _schedule_row(rows: Rows, schedule: Schedule, now: int) -> Schedule | None:
         catch_up=schedule.catch_up,
         overlap=schedule.overlap,
     )
-    if same == known:
+    if same == known and known.next_at is not None:
         return None
     if same.timetable == known.timetable and known.next_at is not None:
         return replace(same, revision=known.revision + 1)

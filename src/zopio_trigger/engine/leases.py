@@ -73,7 +73,7 @@ def _seat_for(rows: Rows, run: Run, worker: str, now: int) -> Seat | None:
             if len(rows.seats) > 1
             else [*rows.seats.values()]
         )
-    return next((seat for seat in seats if limits.has_seat(rows, seat, run)), None)
+    return next((seat for seat in seats if limits.has_seat(rows, seat, run, now)), None)
 
 
 def _room(seat: Seat) -> int:

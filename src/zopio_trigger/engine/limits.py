@@ -7,6 +7,7 @@ from zopio_trigger.model import json
 from zopio_trigger.model.records import Event, Job, Line, Run
 
 UNLIMITED = 1_000_000  # stands for "no limit" where a number is wanted
+WAITS_TO_BE_ALONE = 10_000_000  # microseconds; then it executes beside what executes already, and nothing joins it
 MAX_KEY_LENGTH = 256  # characters of a limit key; longer values share the line of their first 256
 
 
@@ -26,12 +27,13 @@ def room(rows: Rows, line: Line) -> int:
     return 0 if queue.paused_at is not None else queue.limit - len(rows.line_executing(line))
 
 
-def has_seat(rows: Rows, seat: Seat, run: Run) -> bool:
-    """True when the worker serves the run's job and has a slot for it."""
+def has_seat(rows: Rows, seat: Seat, run: Run, now: int) -> bool:
+    """True when the worker serves the run's job and has a slot for it. A run that is to execute alone waits for an
+    empty worker, but not for ever: a busy one may never be empty."""
     if seat.free <= 0 or run.job not in seat.jobs or seat.env_no != run.env_no:
         return False
     if run.executes_alone:
-        return not seat.executing
+        return not seat.executing or now - run.ready_at > WAITS_TO_BE_ALONE
     return seat.alone is None
 
 
@@ -42,4 +44,5 @@ def key_for(job: Job, event: Event) -> str:
         value = value.get(name) if isinstance(value, dict) else None
     if value is None:
         return ""
-    return (value if isinstance(value, str) else json.encode(value, what="limit key"))[:MAX_KEY_LENGTH]
+    key = value if isinstance(value, str) else json.encode(value, what="limit key")
+    return json.clip(key[:MAX_KEY_LENGTH], 4 * MAX_KEY_LENGTH)  # a payload may hold a NUL, a column may not

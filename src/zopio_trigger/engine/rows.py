@@ -116,13 +116,18 @@ class Rows:
 
     def event_with(self, env_no: int, user_id: str) -> Event | None:
         """The event a sender gave this id, or None when the id is new (trusted as in `task`)."""
-        key = ("event", env_no, user_id)
+        key = ("sent", env_no, user_id)
         return None if self.is_trusting and key not in self._loaded else self._need(key)
 
     def event(self, env_no: int, any_id: str) -> Event | None:
         """An event by either of its ids."""
         event: Event | None = self._need(("event", env_no, any_id))
         return event
+
+    def runs_made(self, event_id: str) -> list[tuple[str, str]]:
+        """Ids and jobs of the runs an event has made, its replays left out."""
+        runs: list[tuple[str, str]] = self._need(("runs_made", event_id))
+        return runs
 
     def fresh_event(self, event_id: str) -> Event | None:
         """An event made in this batch, by our id."""
@@ -175,7 +180,7 @@ class Rows:
             self._tasks[run.id] = {task.hash: task for task in tasks}
             self._ended.append(run.id)  # looked at again when the batch is over
         else:
-            self._loaded[key] = value
+            self._loaded.setdefault(key, value)  # what the batch has decided meanwhile is newer
 
     # --- changing
 
@@ -212,12 +217,15 @@ class Rows:
         self._runs[run.id] = run
         if run.state != "executing":
             self._ended.append(run.id)
+        if run.replay_no and known is None:
+            self._loaded["replays", run.event_id, run.job] = run.replay_no
         self._undo.append(lambda: self._restore_run(run, known))
 
     def _restore_run(self, run: Run, known: Run | None) -> None:
         self._move(run, known)
         if known is None:
             del self._runs[run.id]
+            self._tasks.pop(run.id, None)
         else:
             self._runs[run.id] = known
 
@@ -270,10 +278,11 @@ class Rows:
         known = tasks.get(task.hash)
         if task.state in OPEN_TASK_STATES:
             tasks[task.hash] = task
-        elif known is not None:
-            del tasks[task.hash]
         else:
-            return  # new and finished at once: the usual case leaves nothing behind
+            self._loaded["task", task.run_id, task.hash] = task  # the first result stands, in this batch too
+            if known is None:
+                return  # new and finished at once: the usual case leaves nothing behind
+            del tasks[task.hash]
         self._undo.append(lambda: self._restore_task(task, known))
 
     def _restore_task(self, task: Task, known: Task | None) -> None:
@@ -285,7 +294,9 @@ class Rows:
 
     def _apply_event(self, event: Event) -> None:
         self._fresh[event.id] = event
+        self._loaded["event", event.env_no, event.id] = event
         if event.user_id is not None:
+            self._loaded["sent", event.env_no, event.user_id] = event
             self._loaded["event", event.env_no, event.user_id] = event
 
     def _apply_definition(self, row: Job | Schedule | Queue) -> None:

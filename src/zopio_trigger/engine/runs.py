@@ -22,6 +22,7 @@ from zopio_trigger.model.commands import (
 from zopio_trigger.model.records import Audit, Run, Task, replace
 from zopio_trigger.model.states import is_final
 
+MAX_AUDIT_BYTES = 2_048  # of what people give as their name and reason
 MAX_INTERRUPTIONS = 5  # hard deaths while executing, without a newly completed task between them
 
 
@@ -52,13 +53,15 @@ def cancel(rows: Rows, command: CancelRun, now: int) -> Outcome:
         raise Conflict(f"run {run.id} has already ended: {run.state}")
     outcome = end(rows, run, "cancelled", now)
     stop: tuple[Effect, ...] = (Stop(run.holder, run.id),) if run.holder is not None else ()
-    audit = _audit(command, "run.cancel", run.id, now)
+    audit = _audit(command, "run.cancel", now, replace(run, revision=run.revision + 1))
     return Outcome(outcome.answer, (*outcome.changes, audit), (*outcome.effects, *stop), outcome.then)
 
 
 def replay(rows: Rows, command: ReplayRun, now: int) -> Outcome:
     """Start a finished run again, as a new run of the same event."""
     run = _of_environment(rows, command.env_no, command.run_id)
+    if (again := _made_before(rows, command)) is not None:
+        return Outcome(again)
     if not is_final(run.state):
         raise Conflict(f"run {run.id} has not ended ({run.state}); cancel it first or wait for its end")
     job = rows.catalog(run.env_no).jobs.get(run.job)
@@ -68,8 +71,18 @@ def replay(rows: Rows, command: ReplayRun, now: int) -> Outcome:
         paused_at=None, finished_at=None, fingerprint=None, output=None, error=None,
         job_version=job.version if job is not None else run.job_version,
     )  # fmt: skip
-    audit = _audit(command, "run.replay", run.id, now)
+    audit = _audit(command, "run.replay", now, again)
     return Outcome(again, (again, audit), (Changed(again),), (GrantRun(again.id, ""),))
+
+
+def _made_before(rows: Rows, command: ReplayRun) -> Run | None:
+    """The replay itself, when nobody knew what had become of the command and it was submitted again."""
+    if rows.is_trusting:
+        return None
+    try:
+        return rows.run(command.new_id)
+    except LookupError:
+        return None
 
 
 def retry(rows: Rows, command: RetryRun, now: int) -> Outcome:
@@ -83,7 +96,7 @@ def retry(rows: Rows, command: RetryRun, now: int) -> Outcome:
         finished_at=None, fingerprint=None, output=None, error=None,
     )  # fmt: skip
     timers = tuple([TimerSet(task.due_at) for task in unfinished if task.due_at is not None])
-    audit = _audit(command, "run.retry", run.id, now)
+    audit = _audit(command, "run.retry", now, again)
     return Outcome(again, (again, *unfinished, audit), (Changed(again), *timers), (GrantRun(again.id, ""),))
 
 
@@ -140,5 +153,14 @@ def _of_environment(rows: Rows, env_no: int, run_id: str) -> Run:
     return run
 
 
-def _audit(command: CancelRun | ReplayRun | RetryRun, action: str, subject: str, now: int) -> Audit:
-    return Audit("", command.env_no, now, command.actor, action, subject, command.reason)
+def _audit(command: CancelRun | ReplayRun | RetryRun, action: str, now: int, written: Run) -> Audit:
+    """Who did this and why. It is named after the row it wrote: a command that is decided again is one audit."""
+    return Audit(
+        f"aud{written.id.removeprefix('run')}-{written.revision}",
+        command.env_no,
+        now,
+        json.clip(command.actor, MAX_AUDIT_BYTES),
+        action,
+        command.run_id,
+        json.clip(command.reason, MAX_AUDIT_BYTES),
+    )

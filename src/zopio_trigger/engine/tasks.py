@@ -16,7 +16,7 @@ def begin(rows: Rows, command: BeginTask, now: int) -> Outcome:
     """Record that a body has started, so that people see it run."""
     run = held(rows, command.run_id, command.token)
     known = rows.task(run.id, command.task.hash)
-    if known is not None and known.state not in OPEN_TASK_STATES:
+    if known is not None and (_stands(known) or known.attempt > command.attempt):
         return Outcome(None)
     begun = _row(command, known, "running", now)
     return Outcome(None, (begun, Guard(run.id, run.revision)), (Changed(run, begun),))
@@ -26,7 +26,7 @@ def complete(rows: Rows, command: CompleteTask, now: int) -> Outcome:
     """Record a result once; a task that has ended keeps what it ended with."""
     run = held(rows, command.run_id, command.token)
     known = rows.task(run.id, command.task.hash)
-    if known is not None and known.state not in OPEN_TASK_STATES:
+    if known is not None and _stands(known):
         return Outcome(known)
     done = _row(command, known, "completed", now, finished_at=now, output=command.output)
     if not command.events:
@@ -38,7 +38,7 @@ def fail(rows: Rows, command: FailTask, now: int) -> Outcome:
     """Record a failed attempt. The task waits for its next one, or has failed for good."""
     run = held(rows, command.run_id, command.token)
     known = rows.task(run.id, command.task.hash)
-    if known is not None and known.state not in OPEN_TASK_STATES:
+    if known is not None and (_stands(known) or known.attempt > command.attempt):
         return Outcome(known)
     retry_at = _retry_at(command, now)
     attempt = Attempt(
@@ -64,6 +64,11 @@ def close(rows: Rows, command: CloseTask, now: int) -> Outcome:
         return Outcome(None)
     closed = _row(command, known, "cancelled", now, finished_at=now)
     return Outcome(None, (closed, Guard(run.id, run.revision)), (Changed(run, closed),))
+
+
+def _stands(task: Task) -> bool:
+    """True when a task has ended with what every later execution sees. One that was cancelled runs again."""
+    return task.state == "completed" or task.state == "failed"
 
 
 def _with_events(rows: Rows, command: CompleteTask, run: Run, done: Task, now: int) -> Outcome:

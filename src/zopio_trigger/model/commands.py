@@ -58,6 +58,7 @@ class DeliverEvent(Command, frozen=True, tag=True, gc=False):
 
     env_no: int
     id: str
+    run_id: str  # run_…; the second and later runs get a suffix
 
 
 # --- what a worker writes under its lease

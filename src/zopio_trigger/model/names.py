@@ -6,6 +6,7 @@ import difflib
 import re
 from binascii import b2a_base64
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 
@@ -179,8 +180,18 @@ def task_hash(parent_hash: str | None, key: TaskKey) -> str:
     Raises:
         InvalidInput: not a key.
     """
-    digest = sha256(_encode((parent_hash, *_parts(key)))).digest()
-    return b2a_base64(digest).translate(_AS_BASE64URL, b"=\n").decode()
+    if type(key) is str:
+        return _hash_of(parent_hash, key)
+    return _digest((parent_hash, *_parts(key)))
+
+
+@lru_cache(maxsize=4_096)  # the same few keys come back in every run of a job
+def _hash_of(parent_hash: str | None, key: str) -> str:
+    return _digest((parent_hash, *_parts(key)))
+
+
+def _digest(parts: tuple[str | None, ...]) -> str:
+    return b2a_base64(sha256(_encode(parts)).digest()).translate(_AS_BASE64URL, b"=\n").decode()
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -196,6 +207,8 @@ def display_key(key: TaskKey) -> str:
     Raises:
         InvalidInput: not a key.
     """
+    if type(key) is str and len(key) <= MAX_LENGTH and key.isprintable():
+        return check_name(key, "the task key")
     shown = " / ".join(_parts(key))
     return shown if len(shown) <= MAX_LENGTH else shown[: MAX_LENGTH - 1] + "…"
 

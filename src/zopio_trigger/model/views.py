@@ -68,7 +68,7 @@ class LogView(View, frozen=True, kw_only=True):
     at: str
     level: str
     message: str
-    data: Raw | UnsetType
+    data: Raw | UnsetType = UNSET
     task_id: str | None
     execution: int
     cursor: str  # hand it back to read on after this line
@@ -131,7 +131,7 @@ class EventView(View, frozen=True, kw_only=True):
     delivered_at: str | None
     cancelled_at: str | None
     payload: Raw
-    context: Raw | UnsetType
+    context: Raw | UnsetType = UNSET
     runs: tuple[EventRunView, ...] = ()
 
 

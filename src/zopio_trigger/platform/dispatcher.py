@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 from zopio_trigger.engine import limits
 from zopio_trigger.engine.effects import Resume, Start, Stop, Wake
 from zopio_trigger.engine.rows import Rows, Seat
 from zopio_trigger.errors import StoreError
-from zopio_trigger.model.clock import Clock
+from zopio_trigger.model.clock import Cancellable, Clock
 from zopio_trigger.model.commands import GrantRun, ReleaseRun
 from zopio_trigger.model.records import Line, Run
 from zopio_trigger.platform.committer import Committer
@@ -42,6 +43,8 @@ class Dispatcher:
         self._to_read: list[Run] = []  # granted by the batch in hand, to be read in one go
         self._news: dict[str, list[Callable[[Inbox], None]]] = {}  # for runs whose rows are being read
         self._offset = 0
+        self._again: Cancellable | None = None
+        self._is_stopped = False
 
     def open(self, worker: str, inbox: Inbox) -> None:
         """From now on this worker is told what becomes its own."""
@@ -82,7 +85,7 @@ class Dispatcher:
 
     def nudge(self) -> None:
         """Something became ready, or a slot free: look whether the two fit."""
-        if not self._rows.ready:
+        if not self._rows.ready or self._is_stopped:
             return
         self._is_nudged = True
         if self._claiming is None:
@@ -95,6 +98,9 @@ class Dispatcher:
 
     def abandon(self) -> None:
         """Stop at once."""
+        self._is_stopped = True
+        if self._again is not None:
+            self._again.cancel()
         for task in [*self._starting, *([self._claiming] if self._claiming else [])]:
             task.cancel()
 
@@ -130,24 +136,34 @@ class Dispatcher:
                     await self._claim_for(seat)
         except StoreError as error:
             log.error("claiming runs failed and is tried again in a second: %s", error)
-            self._clock.call_at(self._clock.now() + AGAIN_AFTER, self.nudge)
+            self._nudge_again()
         finally:
             self._claiming = None
 
     async def _claim_for(self, seat: Seat) -> None:
         if seat.free <= 0:
             return
-        candidates = [
-            run_id
+        waiting = [
+            await self._store.ready(line, seat.jobs, max(0, min(seat.free, self._room(line))))
             for line in self._open_lines(seat)
-            for run_id in await self._store.ready(line, seat.jobs, min(seat.free, self._room(line)))
         ]
-        grants = [self._committer.submit(GrantRun(run_id, seat.worker)) for run_id in candidates[: seat.free]]
-        granted = await asyncio.gather(*grants)
+        candidates = _in_turn(waiting)[: max(seat.free, 0)]
+        granted = await asyncio.gather(
+            *[self._committer.submit(GrantRun(run_id, seat.worker)) for run_id in candidates]
+        )
         if any(granted):
             self._is_nudged = True
         elif candidates:
-            self._clock.call_at(self._clock.now() + AGAIN_AFTER, self.nudge)
+            self._nudge_again()
+
+    def _nudge_again(self) -> None:
+        """Look again in a second, once, however often that is asked for."""
+        if self._again is None and not self._is_stopped:
+            self._again = self._clock.call_at(self._clock.now() + AGAIN_AFTER, self._ring)
+
+    def _ring(self) -> None:
+        self._again = None
+        self.nudge()
 
     def _open_lines(self, seat: Seat) -> Sequence[Line]:
         """Lines of the worker's environment where a ready run could be admitted, a different start each time."""
@@ -156,13 +172,19 @@ class Dispatcher:
             for line, state in self._rows.lines.items()
             if state.ready and line[0] == seat.env_no and self._room(line) > 0
         ]
-        if len(lines) <= LINES_A_CLAIM:
+        if not lines:
             return lines
-        self._offset = (self._offset + LINES_A_CLAIM) % len(lines)
-        return (lines + lines)[self._offset : self._offset + LINES_A_CLAIM]
+        start = self._offset % len(lines)
+        self._offset = start + (LINES_A_CLAIM if len(lines) > LINES_A_CLAIM else 1)
+        return (lines + lines)[start : start + min(len(lines), LINES_A_CLAIM)]
 
     def _room(self, line: Line) -> int:
         return limits.room(self._rows, line)
+
+
+def _in_turn(lines: Sequence[Sequence[str]]) -> list[str]:
+    """The first run of each line, then the second of each: when room is short, no line takes it all."""
+    return [run_id for nth in zip_longest(*lines) for run_id in nth if run_id is not None]
 
 
 class _Nobody:

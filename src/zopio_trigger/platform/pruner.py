@@ -9,7 +9,7 @@ import logging
 from zopio_trigger.model.clock import Cancellable, Clock
 from zopio_trigger.storage.port import Horizon, Store
 
-RUNS_AT_ONCE = 200  # deleted in one transaction: some ten milliseconds, between which others write
+RUNS_AT_ONCE = 100  # deleted in one transaction: some ten milliseconds, between which others write
 FIRST_AFTER = (
     60_000_000  # microseconds from the start to the first look; a development server rarely lives an hour
 )

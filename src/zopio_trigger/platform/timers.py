@@ -78,7 +78,7 @@ class Timers:
                 now = self._clock.now()
                 due = await self._store.due(now, FIRED_AT_ONCE)
                 commands: list[Command] = [FireTimer(run_id, hash) for run_id, hash in due.tasks]
-                commands += [DeliverEvent(env_no, event_id) for env_no, event_id in due.events]
+                commands += [DeliverEvent(env_no, event_id, self._ids.new("run")) for env_no, event_id in due.events]
                 commands += self._due_schedules(now)
                 if not commands:
                     break

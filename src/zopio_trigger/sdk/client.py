@@ -6,8 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zopio_trigger.config import connection_of
 from zopio_trigger.errors import ConfigurationError, ZopioTriggerError
@@ -17,11 +16,15 @@ from zopio_trigger.model.trigger import Trigger
 from zopio_trigger.model.views import EventView, RunPage, RunView
 from zopio_trigger.sdk.job import JobDefinition, JobFunction
 from zopio_trigger.sdk.limit import Limit
-from zopio_trigger.sdk.pending import BackgroundLoop, Done, Pending
+from zopio_trigger.sdk.pending import Done, Pending
 from zopio_trigger.sdk.requests import event_request
 from zopio_trigger.sdk.scope import current
 from zopio_trigger.sdk.triggers import Triggers
+from zopio_trigger.transport.background import Answer
 from zopio_trigger.transport.ports import ClientLink, EventRequest
+
+if TYPE_CHECKING:
+    from zopio_trigger.transport.http import HttpLink
 
 F = TypeVar("F", bound=JobFunction)
 
@@ -46,8 +49,7 @@ class TriggerClient:
         self._api_url = api_url
         self._local: ClientLink | None = None
         self._local_loop: asyncio.AbstractEventLoop | None = None
-        self._background = BackgroundLoop()
-        self._remote: WeakKeyDictionary[asyncio.AbstractEventLoop, ClientLink] = WeakKeyDictionary()
+        self._remote: HttpLink | None = None
 
     # --- jobs
 
@@ -161,31 +163,28 @@ class TriggerClient:
         return await self._link().send_events(requests)
 
     def _send(self, request: EventRequest) -> Pending[Receipt]:
+        loop = _running_loop()
         try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return Done(self._send_and_wait(request))
-        try:
-            future = asyncio.ensure_future(self._link().send_event(request))
+            asked = self._ask_to_send(request, loop)
+            if loop is None:
+                return Done(asked.result())
         except ZopioTriggerError as error:
             log.error("event %r was not sent: %s", request.name, error)
             raise
+        future = asyncio.ensure_future(asked)
         future.add_done_callback(lambda done: _log_failure(done, request.name))
         return Pending(future)
 
-    def _send_and_wait(self, request: EventRequest) -> Receipt:
-        """Send from code without an event loop: on the platform's loop, or on one in the background."""
-
-        async def send() -> Receipt:
-            return await self._link().send_event(request)
-
-        try:
-            if self._local_loop is not None:
-                return asyncio.run_coroutine_threadsafe(send(), self._local_loop).result()
-            return self._background.run(send())
-        except ZopioTriggerError as error:
-            log.error("event %r was not sent: %s", request.name, error)
-            raise
+    def _ask_to_send(
+        self, request: EventRequest, loop: asyncio.AbstractEventLoop | None
+    ) -> Answer[Receipt] | asyncio.Future[Receipt]:
+        """Hand the event over: to the platform in this process, on its loop, or to one over HTTP."""
+        if self._local is None:
+            return self._platform_over_http().send_event(request)
+        if loop is not None and loop is self._local_loop:
+            return asyncio.ensure_future(self._local.send_event(request))
+        assert self._local_loop is not None
+        return Answer(asyncio.run_coroutine_threadsafe(_sent(self._local, request), self._local_loop))
 
     # --- asking
 
@@ -232,16 +231,25 @@ class TriggerClient:
         self._local_loop = asyncio.get_running_loop() if link is not None else None
 
     def _link(self) -> ClientLink:
-        """The platform in this process, else one over HTTP: a connection for each event loop that asks."""
-        if self._local is not None:
-            return self._local
-        loop = asyncio.get_running_loop()
-        link = self._remote.get(loop)
-        if link is None:
+        return self._local if self._local is not None else self._platform_over_http()
+
+    def _platform_over_http(self) -> HttpLink:
+        if self._remote is None:
             from zopio_trigger.transport.http import HttpLink
 
-            link = self._remote[loop] = HttpLink(*connection_of(self._api_url, self._api_key))
-        return link
+            self._remote = HttpLink(*connection_of(self._api_url, self._api_key))
+        return self._remote
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+async def _sent(link: ClientLink, request: EventRequest) -> Receipt:
+    return await link.send_event(request)
 
 
 def _log_failure(done: asyncio.Future[Receipt], name: str) -> None:

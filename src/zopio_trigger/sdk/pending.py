@@ -1,10 +1,9 @@
-"""Answers that are on their way, and the loop that waits for them where there is none."""
+"""Answers that are on their way to whoever sent an event."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Coroutine, Generator
+from collections.abc import Generator
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -43,23 +42,3 @@ class Done(Pending[T]):
 
     def result(self) -> T:
         return self._answer
-
-
-class BackgroundLoop:
-    """An event loop in a thread of its own, for programs that have none. Started when first needed, ends with the
-    process."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = threading.Lock()
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine there and wait for its result."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._started()).result()
-
-    def _started(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="zopio-client", daemon=True).start()
-            return self._loop

@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from zopio_trigger.errors import DuplicateTaskKey, InvalidPayload, LeaseLost, StoreError
+from zopio_trigger.errors import DuplicateTaskKey, InvalidPayload, LeaseLost, StoreError, TooLarge
 from zopio_trigger.model import json
 from zopio_trigger.model.clock import Cancellable
 from zopio_trigger.model.commands import (
@@ -40,9 +40,9 @@ from zopio_trigger.sdk.scope import CallSite, Scope, current
 from zopio_trigger.transport.ports import EventRequest
 from zopio_trigger.worker.calling import Caller, caller_for
 from zopio_trigger.worker.failure import error_json, fingerprint
-from zopio_trigger.worker.journal import Journal
+from zopio_trigger.worker.journal import Journal, data_json, message_json
 from zopio_trigger.worker.steering import Evicted, RunCancelled
-from zopio_trigger.worker.task import TaskCall
+from zopio_trigger.worker.task import Body, TaskCall, is_of_the_process
 
 if TYPE_CHECKING:
     from zopio_trigger.worker.worker import Worker
@@ -58,7 +58,7 @@ class Execution:
     __slots__ = (
         "_alarm", "_busy", "_claims", "_granted", "_is_over", "_is_settling", "_is_settling_soon", "_new_waits",
         "_resumed_early", "_sleepers", "_state", "caller", "event", "is_cancelled", "job", "journal", "link", "memo",
-        "reason", "root", "run", "task", "worker",
+        "reason", "root", "run", "task", "task_count", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +70,7 @@ class Execution:
         self.event = event
         self.link = worker.link
         self.memo: dict[str, Task] = {task.hash: task for task in tasks}
+        self.task_count = len(self.memo)
         self.journal = Journal(run.id, run.token)
         self.root = Scope(self, None, None)
         self.is_cancelled = False
@@ -96,7 +97,7 @@ class Execution:
             command = await self._result_of_job()
             if self._state is not EXECUTING:
                 await self.slot()
-            await self.store(command)
+            await self._end(command)
         except Evicted:
             pass
         except asyncio.CancelledError:
@@ -115,16 +116,20 @@ class Execution:
         try:
             output = await self.caller.call(payload)
             text = None if output is None else self.job.encode(output)
-        except Evicted:
-            raise
-        except asyncio.CancelledError as error:
-            if self.reason is not None:
+        except BaseException as error:  # whatever the job raises is how its run ends
+            self.give_up_if_over()
+            if is_of_the_process(error):
                 raise
-            return self._failure("failed", error)
-        except Exception as error:  # whatever the job raises is how its run ends
             return self._failure("failed", error)
         self.give_up_if_over()
         return CompleteRun(self.run.id, self.run.token, text, self.journal.take_all())
+
+    async def _end(self, command: Command) -> None:
+        """End the run. If a fault of ours keeps that from being stored, the run fails with it rather than be stuck."""
+        try:
+            await self.store(command)
+        except Exception as error:
+            await self.store(self._failure("failed", error))
 
     def _failure(self, state: RunState, error: BaseException) -> FailRun:
         return FailRun(
@@ -204,9 +209,15 @@ class Execution:
         hash = self.claim(scope, key, site)
         return TaskCall(self, scope, hash, key, function, args, kwargs, options).result()
 
-    async def wait(self, key: TaskKey, length: int | None, until: int | None, site: CallSite) -> None:
+    def wait(
+        self, key: TaskKey, length: int | None, until: int | None, site: CallSite
+    ) -> Coroutine[Any, Any, None]:
         scope = self.scope()
-        hash = self.claim(scope, key, site)
+        return self._wait(scope, self.claim(scope, key, site), key, length, until)
+
+    async def _wait(
+        self, scope: Scope, hash: str, key: TaskKey, length: int | None, until: int | None
+    ) -> None:
         known = self.memo.get(hash)
         if known is not None and known.state == "completed":
             self.recall(scope, hash)
@@ -216,7 +227,7 @@ class Execution:
             if self._state is not EXECUTING:
                 await self.slot()
             if known is None:
-                name = self.name(scope, hash, key, "wait")
+                name = self.name(scope, hash, display_key(key), "wait")
                 self._new_waits.append(Wait(name, length, until))
             await self.sleep(hash)
         finally:
@@ -263,9 +274,22 @@ class Execution:
         return iso(self.worker.clock.now())
 
     def log(self, level: LogLevel, message: object, data: Mapping[str, object]) -> None:
-        scope = self.scope()
-        self.journal.write(self.worker.clock.now(), level, message, data, scope.task_id, self.branch())
-        if self._alarm is None:
+        now, task_id = self.worker.clock.now(), self.scope().task_id
+        if self.worker.is_on_loop:
+            self.journal.write(now, level, message, data, task_id, self.caller.branch())
+            self._flush_logs_later()
+        else:  # a plain function in a thread, which has the line encoded at once and written by the loop
+            line = (now, level, message_json(message), data_json(data), task_id)
+            self.worker.call_on_loop(lambda: self._write_line(*line))
+
+    def _write_line(
+        self, at: int, level: LogLevel, message: str, data: str | None, task_id: str | None
+    ) -> None:
+        self.journal.write_encoded(at, level, message, data, task_id, self.caller.trunk)
+        self._flush_logs_later()
+
+    def _flush_logs_later(self) -> None:
+        if self._alarm is None and not self._is_over:
             self._alarm = self.worker.clock.call_at(self.worker.clock.now() + LOGS_WAIT_FOR, self._flush_logs)
 
     def derive(self, event: EventRequest, scope: Scope) -> EventRequest:
@@ -297,11 +321,11 @@ class Execution:
                 CompleteTask(
                     self.run.id,
                     self.run.token,
-                    self.name(scope, hash, key, kind),
+                    self.name(scope, hash, display_key(key), kind),
                     1,
                     self.worker.clock.now(),
                     text,
-                    self.journal.take(self.branch()),
+                    self.journal.take(),
                     events,
                 )
             )
@@ -330,6 +354,7 @@ class Execution:
         if self._is_over:
             raise LeaseLost(f"run {self.run.id} has ended; its io can no longer be used")
         hash = task_hash(scope.hash, key)
+        site = self.caller.site(site)
         first = scope.used.setdefault(hash, site)
         if first is not site:
             raise DuplicateTaskKey(
@@ -337,23 +362,36 @@ class Execution:
                 f"{_place(first)} and at {_place(site)}; give each call a key of its own, "
                 f"for example ({display_key(key)!r}, number) in a loop"
             )
+        if not self.journal.is_empty:
+            self._sort_lines(hash)
         return hash
 
-    def name(self, scope: Scope, hash: str, key: TaskKey, kind: TaskKind, max_attempts: int = 1) -> TaskName:
-        return TaskName(
-            hash, self.worker.ids.new("task"), scope.task_id, kind, display_key(key), max_attempts
-        )
+    def _sort_lines(self, hash: str) -> None:
+        """The lines before a call whose task has a row were stored with it, by an earlier execution; others are new."""
+        if hash in self.memo:
+            self.journal.drop(self.caller.branch())
+        else:
+            self.journal.keep(self.caller.branch())
+
+    def name(
+        self, scope: Scope, hash: str, shown: str, kind: TaskKind = "task", max_attempts: int = 1
+    ) -> TaskName:
+        """A name for a task that is new; the task around it is stored first, for its id stands in the name."""
+        if self.task_count >= self.worker.max_tasks:
+            raise TooLarge(
+                f"run {self.run.id} has {self.task_count:,} tasks, and no run may have more; let a loop send an "
+                "event for each part of the work, so that each part is a run of its own"
+            )
+        self.task_count += 1
+        if isinstance(scope, Body):
+            scope.call.make_known()
+        return TaskName(hash, self.worker.ids.new("task"), scope.task_id, kind, shown, max_attempts)
 
     def recall(self, scope: Scope, hash: str) -> None:
-        """A call was answered from memory: the lines before it are stored already. At the top a key is asked for
-        once, so its memory can go; inside a task the next attempt will ask again."""
-        self.journal.drop(self.branch())
+        """A call was answered from memory. At the top a key is asked for once, so its memory can go; inside a task the
+        next attempt will ask again."""
         if scope is self.root:
             self.memo.pop(hash, None)
-
-    def branch(self) -> object:
-        """The line of thought a call belongs to."""
-        return None if self.journal.is_empty else asyncio.current_task()
 
     def enter(self, scope: Scope) -> None:
         """A call begins that can get on by itself; the body that made it now waits."""
@@ -493,11 +531,14 @@ class Execution:
 
     # --- logs
 
-    def _flush_logs(self) -> None:
-        self._alarm = None
-        lines: tuple[LogLine, ...] = self.journal.take_all()
+    def ride_lines(self, lines: tuple[LogLine, ...]) -> None:
+        """Store lines with the next write."""
         if lines:
             self.worker.link.ride(WriteLogs(self.run.id, self.run.token, lines))
+
+    def _flush_logs(self) -> None:
+        self._alarm = None
+        self.ride_lines(self.journal.take_all())
 
     def _cancel_alarm(self) -> None:
         if self._alarm is not None:

@@ -41,9 +41,10 @@ def error_json(error: BaseException) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """The exception's text, cut to size; a note instead when it cannot be had."""
+    """The exception's text, cut to size; a note instead when it cannot be had. A `TaskFailed` has that of its task's
+    error, as it has its type: the task is named beside them."""
     try:
-        return json.clip(str(error), MAX_MESSAGE)
+        return json.clip(error.error_message if isinstance(error, TaskFailed) else str(error), MAX_MESSAGE)
     except Exception as fault:  # the exception's own __str__ is user code
         return f"(its text could not be read: {type(fault).__name__})"
 

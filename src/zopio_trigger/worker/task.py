@@ -67,9 +67,14 @@ class TaskCall:
                     self.attempt = known.attempt
                 if not execution.is_executing:
                     await execution.slot()
+                if self.abandoned is not None:  # a thread cannot be stopped: the next attempt waits for it
+                    await asyncio.wait([self.abandoned])
                 try:
                     text, value = await self._attempt()
-                except Exception as error:  # whatever the body raises is how the attempt ended
+                except BaseException as error:  # whatever the body raises is how the attempt ended
+                    execution.give_up_if_over()
+                    if is_of_the_process(error):
+                        raise
                     known = await self._failed(error)
                     if known.state != "waiting":
                         return self._recorded(known, error)
@@ -84,10 +89,10 @@ class TaskCall:
         max_attempts = retry.max_attempts if retry is not None else 1
         shown = self.options.name or display_key(self.key)
         if known is None:
-            id = self.execution.worker.ids.new("task")
+            self.name = self.execution.name(self.scope, self.hash, shown, max_attempts=max_attempts)
         else:
-            id, self.attempt, self.is_stored = known.id, known.attempt, True
-        self.name = TaskName(self.hash, id, self.scope.task_id, "task", shown, max_attempts)
+            self.attempt, self.is_stored = known.attempt, True
+            self.name = TaskName(self.hash, known.id, self.scope.task_id, "task", shown, max_attempts)
 
     async def _attempt(self) -> tuple[str, Any]:
         """Run the body once; returns its result as text and as a value."""
@@ -98,8 +103,7 @@ class TaskCall:
         else:
             execution.worker.began(self)
         assert self.name is not None
-        scope = Scope(execution, self.hash, self.name.id)
-        outer = current.set(scope)
+        outer = current.set(Body(self, self.hash, self.name.id))
         try:
             body = self.function(*self.args, **self.kwargs) if _is_async(self.function) else self._in_thread()
             if self.options.timeout_seconds is None:
@@ -126,9 +130,9 @@ class TaskCall:
             raise NonRetryable(
                 f"task {display_key(self.key)!r} had begun when its process died; durable_begin forbids a second time"
             )
-        assert self.name is not None
-        run = self.execution.run
-        await self.execution.store(BeginTask(run.id, run.token, self.name, self.attempt, self.started_at))
+        self.execution.ride_lines(self.execution.journal.take())
+        await self.execution.store(self._begin())
+        self.is_stored = True
 
     async def _completed(self, text: str, value: Any) -> Any:
         assert self.name is not None
@@ -142,7 +146,7 @@ class TaskCall:
                 self.attempt,
                 self.started_at,
                 text,
-                execution.journal.take(execution.branch()),
+                execution.journal.take(),
             )
         )
         if self.scope is not execution.root:
@@ -151,11 +155,12 @@ class TaskCall:
             execution.memo.pop(self.hash, None)
         return value if task.output == text else self._recorded(task)
 
-    async def _failed(self, error: Exception) -> Task:
+    async def _failed(self, error: BaseException) -> Task:
         """Record a failed attempt; the answer says whether and when there is another."""
         assert self.name is not None
         execution = self.execution
         run = execution.run
+        error, retry_at = _when_to_retry(error)
         task: Task = await execution.store(
             FailTask(
                 run.id,
@@ -166,10 +171,10 @@ class TaskCall:
                 error_json(_shown(error)),
                 retry=self.options.retry,
                 chance=execution.worker.random.random(),
-                retry_at=instant_us(error.when, "RetryAt") if isinstance(error, RetryAt) else None,
+                retry_at=retry_at,
                 is_final=isinstance(error, NonRetryable | TaskFailed | InvalidInput),
                 is_timeout=isinstance(error, DeadlineExceeded),
-                logs=execution.journal.take(execution.branch()),
+                logs=execution.journal.take(),
             )
         )
         execution.note(task)
@@ -178,24 +183,56 @@ class TaskCall:
 
     def _closed(self) -> None:
         """The job itself cancelled the body: it is not memoized."""
-        if self.execution.reason is None and self.name is not None and self.is_stored:
-            run = self.execution.run
-            self.execution.worker.link.ride(
-                CloseTask(run.id, run.token, self.name, self.attempt, self.started_at)
-            )
+        execution = self.execution
+        if execution.reason is not None or self.name is None:
+            return
+        if self.is_stored:
+            run = execution.run
+            execution.worker.link.ride(CloseTask(run.id, run.token, self.name, self.attempt, self.started_at))
+        else:
+            execution.task_count -= 1
 
-    def _recorded(self, task: Task, cause: Exception | None = None) -> Any:
+    def _recorded(self, task: Task, cause: BaseException | None = None) -> Any:
         """What a task that has ended gives to whoever asks."""
         if task.state == "failed":
             raise _task_failed(task) from cause
         return decode_result(self.function, task.output or "null", task.key)
 
-    def begin(self) -> BeginTask:
-        """The mark that the body runs, for bodies that run long enough to be seen."""
-        assert self.name is not None
+    def record_begin(self) -> None:
+        """Store that the body runs, and the lines before it: whoever finds the one relies on the other."""
         self.is_stored = True
+        self.execution.ride_lines(self.execution.journal.take())
+        self.execution.worker.link.ride(self._begin())
+
+    def make_known(self) -> None:
+        """Store that the body runs, if it is not: something inside of it refers to it."""
+        if not self.is_stored:
+            self.execution.worker.finished(self)  # with waiting to be recorded
+            self.record_begin()
+
+    def _begin(self) -> BeginTask:
+        assert self.name is not None
         run = self.execution.run
         return BeginTask(run.id, run.token, self.name, self.attempt, self.started_at)
+
+
+class Body(Scope):
+    """One attempt of a task, as the place from which `io` calls are made."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: TaskCall, hash: str, task_id: str) -> None:
+        super().__init__(call.execution, hash, task_id)
+        self.call = call
+
+
+def is_of_the_process(error: BaseException) -> bool:
+    """True when an exception ends more than the code it came out of: that code is being cancelled, closed, or the
+    process interrupted. A cancellation that nobody asked of the running asyncio task is a failure like any other."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or task.cancelling() > 0
+    return isinstance(error, KeyboardInterrupt | GeneratorExit)
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
@@ -223,7 +260,17 @@ def _task_failed(task: Task) -> TaskFailed:
     return kind(task.key, stored.type, stored.message, stored.traceback)
 
 
-def _shown(error: Exception) -> BaseException:
+def _when_to_retry(error: BaseException) -> tuple[BaseException, int | None]:
+    """The instant `RetryAt` asks for; when it cannot be one, the attempt failed for that reason."""
+    if not isinstance(error, RetryAt):
+        return error, None
+    try:
+        return error, instant_us(error.when, "RetryAt")
+    except InvalidInput as wrong:
+        return wrong, None
+
+
+def _shown(error: BaseException) -> BaseException:
     """`raise NonRetryable from error` is about the error it comes from."""
     bare = isinstance(error, NonRetryable | RetryAt) and error.__cause__ is not None
     return error.__cause__ if bare and error.__cause__ is not None else error

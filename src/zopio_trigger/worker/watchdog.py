@@ -18,7 +18,7 @@ from zopio_trigger.worker.failure import is_users_file
 
 BLOCKED_AFTER = 1.0  # seconds without a sign of life: a sync call that should have been a task in a thread
 ASK_EVERY = 0.5  # seconds between two questions; each costs both threads some microseconds
-OVERSLEPT = 0.5  # seconds: when even this thread was late, the machine slept or is overloaded, and nobody is to blame
+OVERSLEPT = 0.5  # seconds: when even this thread was late, the machine slept, and no function is to blame
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,13 @@ Implements `transport.ports.Inbox`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import logging
 import random
+import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -28,6 +31,8 @@ from zopio_trigger.worker.task import TaskCall
 SLOTS = 200  # runs that execute at once
 MAX_RESIDENTS = 10_000  # suspended runs kept in memory
 MAX_THREADS = 512  # sync jobs in memory, and sync tasks of async jobs
+MAX_TASKS = 10_000  # in one run; each execution begins with reading them all
+ENDS_WITHIN_SECONDS = 1.0  # real; given to code whose run was handed back when the worker stops
 SHORT_WAIT = 1_000_000  # microseconds a sync job's thread waits rather than be given back
 BEGIN_AFTER = 10_000  # microseconds a body runs before its start is recorded
 
@@ -45,11 +50,13 @@ class Worker:
         slots: runs that execute at once; default 200. Waiting runs take no slot.
         max_residents: suspended runs kept in memory, default 10,000; more are dropped, longest suspended first, and
             executed again from the top when they go on.
+        max_tasks: tasks in one run, default 10,000; asking for one more raises `TooLarge` in the job.
     """
 
     def __init__(
         self, *, link: WorkerLink, environment: Environment, jobs: Mapping[str, JobDefinition], clock: Clock, ids: Ids,
         random: random.Random, slots: int = SLOTS, max_residents: int = MAX_RESIDENTS,
+        max_tasks: int = MAX_TASKS,
     ) -> None:  # fmt: skip
         self.link = link
         self.environment = environment
@@ -60,6 +67,7 @@ class Worker:
         self.slots = slots
         self.id = ids.new("wrk")
         self.threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="zopio-job")
+        self.max_tasks = max_tasks
         self._max_residents = max_residents
         self._executions: dict[str, Execution] = {}
         self._residents: OrderedDict[str, Execution] = OrderedDict()
@@ -69,6 +77,9 @@ class Worker:
         self._kept: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._context = contextvars.copy_context()
 
     # --- lifecycle
 
@@ -109,6 +120,9 @@ class Worker:
         held = list(self._executions.values())
         executing = sum(not execution.is_suspended for execution in held)
         await asyncio.gather(*(self._release(execution, Evicted("the worker stops")) for execution in held))
+        ending = [execution.task for execution in held if execution.task is not None]
+        if ending:  # user code has its `finally` blocks; a thread that runs on is left behind
+            await asyncio.wait(ending, timeout=ENDS_WITHIN_SECONDS)
         await self.link.leave(self.id)
         self._close()
         return executing
@@ -132,6 +146,16 @@ class Worker:
     def busy(self) -> int:
         """How many runs execute now."""
         return len(self._executions) - len(self._residents) - len(self._leaving)
+
+    @property
+    def is_on_loop(self) -> bool:
+        """True in the thread of the event loop; false in those of plain functions."""
+        return threading.get_ident() == self._loop_thread
+
+    def call_on_loop(self, callback: Callable[[], None]) -> None:
+        """From another thread: have this called on the loop, soon and in order. Nothing happens once it has gone."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback)
 
     @property
     def is_idle(self) -> bool:
@@ -158,7 +182,8 @@ class Worker:
         execution = Execution(self, job, run, event, tasks)
         self._executions[run.id] = execution
         self._idle.clear()
-        execution.task = asyncio.get_running_loop().create_task(execution.execute())
+        # In a context of its own: this may be called from that of another run, whose variables are not this run's.
+        execution.task = self._loop.create_task(execution.execute(), context=self._context.copy())
 
     def resume(self, run: Run) -> None:
         execution = self._executions.get(run.id)
@@ -190,7 +215,8 @@ class Worker:
     def suspended(self, execution: Execution, waits: Sequence[Task]) -> None:
         """The run sleeps in memory. Sync jobs give their thread back unless the wait is short."""
         self._residents[execution.run.id] = execution
-        if isinstance(execution.caller, SyncCaller) and self._is_long(execution, waits):
+        caller = execution.caller
+        if isinstance(caller, SyncCaller) and not caller.is_held_up and self._is_long(execution, waits):
             self._let_go(execution, Unwound("a long wait"))
         elif len(self._residents) > self._max_residents:
             self._let_go(next(iter(self._residents.values())), Evicted("memory is wanted"))
@@ -242,7 +268,7 @@ class Worker:
                 self._sweep = self.clock.call_at(call.started_at + BEGIN_AFTER, self._record_begun)
                 return
             del self._bodies[call]
-            self.link.ride(call.begin())
+            call.record_begin()
 
     async def _release(self, execution: Execution, reason: Evicted) -> None:
         """Give the lease up first, then the memory: nothing is written under a lease that is gone."""

@@ -100,6 +100,15 @@ def _in_state(database: sqlite3.Connection, state: str, asked: Mapping[str, Any]
     return rows(database, Run, statement, {**asked, "state": state})
 
 
+def _sent(database: sqlite3.Connection, env_no: int, user_id: str) -> Event | None:
+    found = rows(database, Event, "event_by_user_id", (env_no, user_id))
+    return found[0] if found else None
+
+
+def _runs_made(database: sqlite3.Connection, event_id: str) -> list[tuple[str, str]]:
+    return database.execute(FOUND["runs_made"], (event_id,)).fetchall()
+
+
 def _run(database: sqlite3.Connection, run_id: str) -> tuple[Run, list[Task]] | None:
     found = rows(database, Run, "load_run", (run_id,))
     return (found[0], rows(database, Task, "load_open_tasks", (run_id,))) if found else None
@@ -128,6 +137,8 @@ _LOADERS: Mapping[str, Callable[..., object]] = {
     "task": _task,
     "unfinished": _unfinished,
     "event": event,
+    "sent": _sent,
+    "runs_made": _runs_made,
     "replays": _number("last_replay"),
     "open_run": _has_open_run,
 }

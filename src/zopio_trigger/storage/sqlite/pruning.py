@@ -43,14 +43,12 @@ class Pruning:
     def find(self, database: sqlite3.Connection, before: Horizon, limit: int) -> Found:
         """Up to `limit` runs, and as many events of each environment, that are to go now. Changes nothing."""
         environments = [row[0] for row in database.execute(FOUND["environments"])]
+        runs = self._runs(database, before, limit)
         ended = {no: _ended(database, no, before, limit) for no in environments}
-        idle = {no: self._idle(database, no, before, limit) for no in environments}
-        return Found(
-            runs=self._runs(database, before, limit),
-            events={no: ended[no] + idle[no] for no in environments},
-            ended=ended,
-            environments=environments,
-        )
+        # While old runs remain, looking for old events without any would pass over all of theirs.
+        idle = {no: [] if runs else self._idle(database, no, before, limit) for no in environments}
+        events = {no: ended[no] + idle[no] for no in environments}
+        return Found(runs=runs, events=events, ended=ended, environments=environments)
 
     def delete(self, database: sqlite3.Connection, found: Found, before: Horizon, limit: int) -> int:
         """Delete in one transaction what was found; returns how many runs, events, roll-ups and audits went."""
@@ -102,7 +100,8 @@ def give_back(database: sqlite3.Connection) -> bool:
     surplus = free - pages // SPARE
     if surplus <= 0:
         return False
-    database.execute(f"PRAGMA incremental_vacuum({min(surplus, PAGES_A_STEP)})").fetchall()
+    # The pragma frees a page each time it is stepped, and `execute` steps it only once.
+    database.executescript(f"PRAGMA incremental_vacuum({min(surplus, PAGES_A_STEP)});")
     return bool(surplus > PAGES_A_STEP)
 
 
