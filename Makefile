@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check format clean
+.PHONY: help setup demo test test-fast check format bench bench-quick plans clean
 
 help:  ## List these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,15 @@ check: setup  ## ruff, mypy --strict
 format: setup  ## Format the code
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+bench: setup  ## Measure everything (two minutes on an idle machine); docs/benchmarks.md
+	$(BIN)/python -m benchmarks --json build/benchmarks/report.json
+
+bench-quick: setup  ## Measure W1 W2 W3 W4 only, three repetitions
+	$(BIN)/python -m benchmarks W1 W2 W3 W4 --repeat 3
+
+plans: setup  ## Build a store of a million runs, show how each statement finds its rows, time the common reads
+	$(BIN)/python -m benchmarks.plans
 
 clean:  ## Remove what the commands above made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

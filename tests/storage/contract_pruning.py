@@ -122,7 +122,7 @@ class PruningContract(ContractFixtures):
     async def test_a_run_with_very_many_tasks_goes_too(self, adapter: Adapter, store: Store) -> None:
         events = [event_of(9 * DAY, name) for name in "abcdefghijklmnopqrstuvwxyz"]
         runs = [run_of(event, ended_ago=DAY) for event in events]
-        tasks = [a_task(run_id=run.id, hash=f"{n:04}") for run in runs for n in range(2_000)]
+        tasks = [a_task(run_id=run.id, hash=f"{n:04}") for run in runs for n in range(1_200)]
         await self.given(store, *events, *runs, *tasks)
 
         assert await self.pruned(store, ONLY_RUNS) == 26

@@ -100,21 +100,14 @@ def _row(
 ) -> Task:  # fmt: skip
     """The task's next row. What never changes comes from the first row, when there is one."""
     name: TaskName = command.task
+    if attempt is None:
+        attempt = command.attempt
+    if known is not None:
+        return replace(
+            known, revision=known.revision + 1, state=state, attempt=attempt, max_attempts=name.max_attempts,
+            started_at=command.started_at, due_at=due_at, finished_at=finished_at, output=output, error=error,
+        )  # fmt: skip
     return Task(
-        command.run_id,
-        name.hash,
-        1 if known is None else known.revision + 1,
-        state,
-        name.id if known is None else known.id,
-        name.parent_id,
-        name.kind,
-        name.key,
-        command.attempt if attempt is None else attempt,
-        name.max_attempts,
-        command.started_at if known is None else known.created_at,
-        command.started_at,
-        due_at,
-        finished_at,
-        output,
-        error,
-    )
+        command.run_id, name.hash, 1, state, name.id, name.parent_id, name.kind, name.key, attempt, name.max_attempts,
+        command.started_at, command.started_at, due_at, finished_at, output, error,
+    )  # fmt: skip

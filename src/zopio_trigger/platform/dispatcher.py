@@ -147,14 +147,19 @@ class Dispatcher:
             await self._store.ready(line, seat.jobs, max(0, min(seat.free, self._room(line))))
             for line in self._open_lines(seat)
         ]
-        candidates = _in_turn(waiting)[: max(seat.free, 0)]
-        granted = await asyncio.gather(
-            *[self._committer.submit(GrantRun(run_id, seat.worker)) for run_id in candidates]
-        )
-        if any(granted):
+        left, granted = _in_turn(waiting), False
+        while left and seat.free > 0:  # whoever is refused leaves the room to the next
+            asked, left = left[: seat.free], left[seat.free :]
+            granted |= any(await self._grant(asked, seat))
+        if granted:
             self._is_nudged = True
-        elif candidates:
+        elif seat.free > 0 and any(waiting):
             self._nudge_again()
+
+    async def _grant(self, run_ids: Sequence[str], seat: Seat) -> list[bool]:
+        """Ask for leases, all in one transaction; returns which were granted."""
+        asked = [self._committer.submit(GrantRun(run_id, seat.worker)) for run_id in run_ids]
+        return await asyncio.gather(*asked)
 
     def _nudge_again(self) -> None:
         """Look again in a second, once, however often that is asked for."""
