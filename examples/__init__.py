@@ -1,0 +1,1 @@
+"""Examples that run: each file by itself, `demo` all of them together."""
