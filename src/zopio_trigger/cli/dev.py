@@ -37,6 +37,22 @@ SQLITE: Final = "sqlite:///"
 @click.option(
     "--store", metavar="FILE|URL", help="Where runs are kept; else TRIGGER_STORE, else .zopio/dev.db."
 )
+@click.option(
+    "--slots",
+    type=click.IntRange(1, 100_000),
+    default=200,
+    show_default=True,
+    envvar="TRIGGER_SLOTS",
+    help="Runs that execute at once; waiting ones take none.",
+)
+@click.option(
+    "--retention",
+    metavar="TIME",
+    default="30d",
+    show_default=True,
+    envvar="TRIGGER_RETENTION",
+    help="How long runs are kept after their end, or `forever`.",
+)
 @click.option("--no-reload", is_flag=True, help="Do not import the app again when its files change.")
 @click.option(
     "--drain-timeout",
@@ -50,8 +66,8 @@ SQLITE: Final = "sqlite:///"
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the dashboard in a browser.")
 def dev(
-    app: str, port: int, host: str, store: str | None, no_reload: bool, drain_timeout: str, log_level: str | None,
-    open_page: bool,
+    app: str, port: int, host: str, store: str | None, slots: int, retention: str, no_reload: bool,
+    drain_timeout: str, log_level: str | None, open_page: bool,
 ) -> None:  # fmt: skip
     """Run APP (app.py, pkg.mod or pkg.mod:client) here: server and worker in one process, reloaded on save.
 
@@ -67,6 +83,8 @@ def dev(
         port=port,
         store=_store(store),
         api_key=os.environ.get("TRIGGER_API_KEY") or LOCAL_KEY,
+        slots=slots,
+        retention=None if retention == "forever" else parse_duration(retention),
         reloads=not no_reload,
         drain_seconds=parse_duration(drain_timeout) / SECOND_US,
         opens_page=open_page,

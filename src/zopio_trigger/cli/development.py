@@ -22,7 +22,7 @@ from zopio_trigger.cli.story import Story
 from zopio_trigger.cli.terminal import Terminal
 from zopio_trigger.cli.watching import changes_in
 from zopio_trigger.cli.wording import clock, nearer, plural, started_by
-from zopio_trigger.composition import System, open_store
+from zopio_trigger.composition import System, open_store, settle_heap
 from zopio_trigger.config import LOCAL_KEY
 from zopio_trigger.errors import ConfigurationError, ZopioTriggerError
 from zopio_trigger.model.clock import SystemClock
@@ -43,6 +43,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     port: int
     store: str
     api_key: str
+    slots: int
+    retention: int | None  # microseconds; None keeps runs for ever
     reloads: bool
     drain_seconds: float
     opens_page: bool
@@ -56,10 +58,13 @@ class Development:
         self._settings = settings
         self._terminal = terminal
         self._clock = SystemClock()
-        self._system = System(open_store(settings.store, self._clock), clock=self._clock)
+        self._system = System(
+            open_store(settings.store, self._clock), clock=self._clock, retention=settings.retention
+        )
         self._server = HttpServer(self._system.platform, host=settings.host, port=settings.port)
         self._environment: Environment | None = None
         self._jobs: dict[str, JobView] = {}
+        self._unserved: set[str] = set()  # jobs the store knows and the app does not have
         self._has_started = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -92,6 +97,7 @@ class Development:
         self._say("\n".join(await self._banner(loaded, waiting)))
         narrator.begin()
         self._system.watch()
+        settle_heap()
         self._has_started.set()
         await self._stopping.wait()
         watching.cancel()
@@ -152,9 +158,21 @@ class Development:
         if self._system.workers:
             await self._system.reload(self._system.workers[0], loaded.clients)
         else:
-            await self._system.add_worker(loaded.clients, self._environment)
+            await self._system.add_worker(loaded.clients, self._environment, slots=self._settings.slots)
         known = await self._desk.list_jobs()
         self._jobs = {job.id: job for job in known if job.id in loaded.jobs}
+        self._note_unserved({job.id for job in known} - self._jobs.keys())
+
+    def _note_unserved(self, unserved: set[str]) -> None:
+        """Say which jobs of earlier code still listen to their events. Nothing removes a job but an explicit word,
+        and a job that was renamed is such a job."""
+        if new := unserved - self._unserved:
+            names = ", ".join(sorted(new))
+            self._say(
+                f"{click.style('note:', fg='yellow')} {self._app.name} has no job {names} any more; "
+                "its runs wait until some code has it again"
+            )
+        self._unserved = unserved
 
     async def _reload_on_save(self) -> None:
         if not self._settings.reloads:

@@ -36,6 +36,7 @@ from zopio_trigger.cli.wording import (
     now,
     outcome,
     place_line,
+    plain,
     plural,
     sign,
     started_by,
@@ -46,6 +47,7 @@ from zopio_trigger.model.names import nearest
 from zopio_trigger.model.states import RUN_STATES
 from zopio_trigger.model.views import JobView, LogView, RunPage, RunView, TaskView, value
 
+LONGEST_JSON: Final = 4_000  # characters of a payload or an output that are shown
 PAGE: Final = 200  # runs the server gives at once
 TITLES: Final = ("STATUS", "RUN", "JOB", "TRIGGER", "STARTED", "TOOK")
 CUT: Final = (3, 2, 1)  # trigger, job, run: in this order where the terminal is narrow
@@ -221,12 +223,14 @@ def _show(run: RunView, trigger: str) -> None:
     error = error_of(run.error)
     if error is not None and error.traceback:
         say("traceback")
-        say("\n".join(f"  {line}" for line in error.traceback.rstrip().splitlines()))
+        say("\n".join(f"  {line}" for line in plain(error.traceback).rstrip().splitlines()))
 
 
 def _show_json(title: str, shown: object) -> None:
     if shown is not None:
-        say(f"{title}  {msgspec.json.encode(shown).decode()}")
+        text = plain(msgspec.json.encode(shown).decode())
+        cut = text if len(text) <= LONGEST_JSON else f"{text[:LONGEST_JSON]}… (--json shows all of it)"
+        say(f"{title}  {cut}")
 
 
 # --- tail

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from zopio_trigger.cli.outcome import FAILED
+from zopio_trigger.cli.output import remark
 from zopio_trigger.cli.target import Target
 from zopio_trigger.cli.wording import now
 from zopio_trigger.model.states import is_final
 from zopio_trigger.model.views import LogView, RunView, TaskView
+
+NEEDS_SOMEBODY: Final = ("paused", "no_worker")
+"""Reasons why a run waits that do not go away by themselves."""
 
 
 class TimeLimit:
@@ -50,9 +55,16 @@ def wait_for(
         TimeoutError: it has not ended in time.
     """
     last = _Last()
+    has_remarked = False
     for _ in target.follow(run_id, last, within=within):
-        if only_if_it_gets_on and last.told is not None and is_stuck(last.told):
+        if last.told is None or not is_stuck(last.told):
+            continue
+        if only_if_it_gets_on:
             break
+        reason = last.told.waiting_reason
+        if reason is not None and reason.kind in NEEDS_SOMEBODY and not has_remarked:
+            remark(f"note: run {run_id} waits: {reason.text}")
+            has_remarked = True
     if last.told is not None and (is_final(last.told.status) or only_if_it_gets_on):
         return last.told
     return target.run(run_id)

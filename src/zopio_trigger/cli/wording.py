@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +34,8 @@ SIGNS: Final[Mapping[str, tuple[str, str]]] = {
     "crashed": ("⚡", "red"),
 }
 """Sign and colour of a run's state."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and new line
 
 LEVEL_COLOURS: Final[Mapping[str, str]] = {
     "debug": "bright_black",
@@ -104,7 +107,7 @@ def failed_task(run: RunView, error: StoredError) -> TaskView | None:
 def first_line(error: StoredError) -> str:
     """`RuntimeError: mail server down`."""
     message = error.message.strip().splitlines()
-    return f"{error.type}: {message[0]}" if message else error.type
+    return plain(f"{error.type}: {message[0]}" if message else error.type)
 
 
 def task_line(task: TaskView) -> str | None:
@@ -131,8 +134,8 @@ def log_line(line: LogView) -> str:
     level = click.style(f"{line.level.upper():<5}", fg=LEVEL_COLOURS.get(line.level))
     data = value(line.data)
     fields = "  ".join(f"{name}={_inline(field)}" for name, field in data.items()) if data else ""
-    cut = fields if len(fields) <= LONGEST_DATA else f"{fields[:LONGEST_DATA]}…"
-    message = line.message.replace("\n", "\n  │         ")
+    cut = plain(fields if len(fields) <= LONGEST_DATA else f"{fields[:LONGEST_DATA]}…")
+    message = plain(line.message).replace("\n", "\n  │         ")
     return f"{level} {message}  {click.style(cut, dim=True)}" if cut else f"{level} {message}"
 
 
@@ -204,6 +207,11 @@ def nearer(place: str) -> str:
     except FileNotFoundError:  # the folder was deleted under us
         return place
     return place.removeprefix(here)
+
+
+def plain(text: str) -> str:
+    """Text of a user, or of a user's users, that cannot steer the terminal: control characters are shown instead."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def plural(number: int, noun: str) -> str:

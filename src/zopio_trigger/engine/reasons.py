@@ -58,10 +58,10 @@ def waiting_reason(
 
 def _paused(run: Run, job: Job | None, queue: Queue | None) -> WaitingReason | None:
     if job is not None and job.paused_at is not None:
-        text = f"job `{job.id}` is paused; go on with `zopio-trigger jobs resume {job.id}`"
+        text = f"job `{job.id}` is paused"
         return _pause(run, text, job.paused_at)
     if queue is not None and queue.paused_at is not None:
-        text = f"queue `{queue.name}` is paused; go on with `zopio-trigger queues resume {queue.name}`"
+        text = f"queue `{queue.name}` is paused"
         return _pause(run, text, queue.paused_at)
     return None
 
@@ -76,7 +76,7 @@ def _serves(seat: Seat, run: Run) -> bool:
 
 def _nobody_serves(run: Run, serving: list[Seat]) -> WaitingReason | None:
     if not serving:
-        text = f"no worker serves job `{run.job}`; start one with `zopio-trigger worker APP` (or `dev APP`)"
+        text = f"no worker serves job `{run.job}`; start one that does, such as `zopio-trigger dev APP`"
     elif all(seat.is_draining for seat in serving):
         names = ", ".join(seat.worker for seat in serving[:HOLDERS_TOLD])
         text = f"every worker that serves job `{run.job}` is draining ({names}); start another one"

@@ -159,7 +159,8 @@ class Dispatcher:
     async def _grant(self, run_ids: Sequence[str], seat: Seat) -> list[bool]:
         """Ask for leases, all in one transaction; returns which were granted."""
         asked = [self._committer.submit(GrantRun(run_id, seat.worker)) for run_id in run_ids]
-        return await asyncio.gather(*asked)
+        granted: list[bool] = await asyncio.gather(*asked)
+        return granted
 
     def _nudge_again(self) -> None:
         """Look again in a second, once, however often that is asked for."""

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec.structs import replace
+
 from zopio_trigger.config import connection_of
-from zopio_trigger.errors import ConfigurationError, ZopioTriggerError
+from zopio_trigger.errors import ConfigurationError, TooLarge, ZopioTriggerError
 from zopio_trigger.model.commands import Receipt
 from zopio_trigger.model.names import check_name
 from zopio_trigger.model.trigger import Trigger
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from zopio_trigger.transport.http import HttpLink
 
 F = TypeVar("F", bound=JobFunction)
+
+INVOKED = "invoke"  # the name of events that go to one job directly, as in the 2.x SDK
+MAX_EVENTS_AT_ONCE = 1_000  # in one transaction, as over HTTP
 
 log = logging.getLogger("zopio_trigger")
 
@@ -157,10 +162,36 @@ class TriggerClient:
             request = scope.execution.derive(request, scope)
         return self._send(request)
 
-    async def send_events(self, events: Iterable[tuple[str, object]]) -> list[Receipt]:
-        """Send several events, given as (name, payload), in one transaction: all are stored, or none."""
-        requests = [event_request(name, payload) for name, payload in events]
+    async def send_events(
+        self, events: Iterable[tuple[str, object] | Mapping[str, Any]]
+    ) -> list[Receipt]:
+        """Send several events in one transaction: all are stored, or none.
+
+        Parameters:
+            events: at most 1,000, each (name, payload), or a mapping with the parameters of `send_event`:
+                `{"name": "user.created", "payload": {…}, "id": "user_123"}`.
+        """
+        requests = [_request_of(event) for event in events]
+        if len(requests) > MAX_EVENTS_AT_ONCE:
+            raise TooLarge(
+                f"{len(requests):,} events were given to send_events; send at most {MAX_EVENTS_AT_ONCE:,} at a time"
+            )
         return await self._link().send_events(requests)
+
+    def invoke(
+        self, job: str, payload: object = None, *, id: str | None = None, context: object = None
+    ) -> Pending[Receipt]:
+        """Start one job by its id, whatever its trigger: an event that goes to that job alone.
+
+        Parameters:
+            job: id of a job that a worker has served.
+            id: yours, to make it safe to repeat, as in `send_event`.
+
+        Raises:
+            NotFound: when awaited; no such job is known in the environment.
+        """
+        request = event_request(INVOKED, payload, id=id, context=context)
+        return self._send(replace(request, job=check_name(job, "job id")))
 
     def _send(self, request: EventRequest) -> Pending[Receipt]:
         loop = _running_loop()
@@ -239,6 +270,13 @@ class TriggerClient:
 
             self._remote = HttpLink(*connection_of(self._api_url, self._api_key))
         return self._remote
+
+
+def _request_of(event: tuple[str, object] | Mapping[str, Any]) -> EventRequest:
+    if isinstance(event, Mapping):
+        return event_request(**event)
+    name, payload = event
+    return event_request(name, payload)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
+from math import floor
 from typing import Any, TypeVar, overload
 from uuid import UUID
 
+from zopio_trigger.errors import InvalidInput
 from zopio_trigger.model.durations import duration_us, instant_us
-from zopio_trigger.model.names import TaskKey
+from zopio_trigger.model.names import TaskKey, display_key
 from zopio_trigger.model.retry import Retry
 from zopio_trigger.sdk.calls import Calls, SentEvent, TaskOptions
 from zopio_trigger.sdk.logger import Logger
@@ -90,6 +93,8 @@ class IO:
         Example:
             >>> user = await io.run_task("load-user", load_user, user_id, retry=Retry(max_attempts=3))
         """
+        if not callable(function):
+            raise _not_callable(key, function)
         if retry is None and timeout is None and name is None and not durable_begin and not overlap_ok:
             options = _PLAIN
         else:
@@ -151,7 +156,7 @@ class IO:
         """A random number from `min` up to `max`, the same in every execution. `round` makes it a whole one."""
         drawn: float = await self._calls.value(key, self._calls.make_random, _site())
         number = min + drawn * (max - min)
-        return float(int(number + 0.5)) if round else number
+        return floor(number + 0.5) if round else number
 
     async def now(self, key: TaskKey, /) -> datetime:
         """The time at which this was first reached, the same in every execution; aware, in UTC."""
@@ -218,11 +223,22 @@ async def _cancel_event(calls: Calls, event_id: str) -> None:
     await calls.link.cancel_event(event_id)
 
 
+def _not_callable(key: TaskKey, function: object) -> InvalidInput:
+    if inspect.iscoroutine(function):
+        function.close()  # it was called too early and will never be awaited
+    return InvalidInput(
+        f"task {display_key(key)!r} was given a {type(function).__name__}; give it the function and its arguments: "
+        "io.run_task(key, function, argument)"
+    )
+
+
 def task_options(
     retry: Retry | Mapping[str, object] | None, timeout: float | timedelta | None, name: str | None, *,
     durable_begin: bool = False, overlap_ok: bool = False,
 ) -> TaskOptions:  # fmt: skip
     """The options of a task, checked."""
+    if durable_begin and retry is not None:
+        raise InvalidInput("durable_begin means at most once, and retry means more; leave one of them out")
     seconds = None if timeout is None else duration_us(timeout, what="the timeout of a task") / 1_000_000
     return TaskOptions(Retry.of(retry), seconds, name, durable_begin, overlap_ok)
 

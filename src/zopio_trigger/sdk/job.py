@@ -11,7 +11,7 @@ import msgspec
 from zopio_trigger.errors import ConfigurationError
 from zopio_trigger.model.names import check_name, check_version, slugify
 from zopio_trigger.model.records import Job, Schedule
-from zopio_trigger.model.trigger import InvokeTrigger, ScheduleTrigger, Trigger, text_of
+from zopio_trigger.model.trigger import EventTrigger, InvokeTrigger, ScheduleTrigger, Trigger, text_of
 from zopio_trigger.sdk.annotation import payload_annotation
 from zopio_trigger.sdk.codec import Codec, codec_for, result_codec
 from zopio_trigger.sdk.context import Context
@@ -48,7 +48,7 @@ class JobDefinition:
         self.id = check_name(given, "job id") if internal else slugify(given, "job id")
         self.name = check_name(name, "job name") if name is not None else self.id
         self.version = check_version(version, f"the version of job {self.id!r}")
-        self.trigger = trigger
+        self.trigger = _check_trigger(trigger, self.id)
         self.internal = internal
         self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004  # an object whose call is async
@@ -121,6 +121,15 @@ def _takes_context(function: Callable[..., Any], id: str) -> bool:
         return count == 3
     raise ConfigurationError(
         f"the function of job {id!r} takes {signature}; it is called with (payload, io) or (payload, io, ctx)"
+    )
+
+
+def _check_trigger(trigger: object, id: str) -> Trigger:
+    if isinstance(trigger, EventTrigger | ScheduleTrigger | InvokeTrigger):
+        return trigger
+    raise ConfigurationError(
+        f"the trigger of job {id!r} is {trigger!r}; write client.triggers.event(...), .schedule(...), .interval(...) "
+        "or .invoke()"
     )
 
 

@@ -172,7 +172,7 @@ class TaskCall:
                 retry=self.options.retry,
                 chance=execution.worker.random.random(),
                 retry_at=retry_at,
-                is_final=isinstance(error, NonRetryable | TaskFailed | InvalidInput),
+                is_final=self.options.durable_begin or isinstance(error, NonRetryable | TaskFailed | InvalidInput),
                 is_timeout=isinstance(error, DeadlineExceeded),
                 logs=execution.journal.take(),
             )
