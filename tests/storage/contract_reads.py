@@ -94,6 +94,14 @@ class ScanningContract(ContractFixtures):
         assert await store.ready(LINE, JOBS, 10) == ids(wanted)
         assert await store.ready(LINE, JOBS, 2) == ids(wanted[:2])
 
+    async def test_a_run_that_has_begun_goes_before_new_ones_of_its_priority(self, store: Store) -> None:
+        urgent = a_run(id="run_3", event_id="evt_3", priority=1, ready_at=NOW + 9)
+        begun = a_run(id="run_2", event_id="evt_2", ready_at=NOW + 5, started_at=NOW)
+        new = a_run(id="run_1", event_id="evt_1", ready_at=NOW)
+        await store.write(changes_of(new, begun, urgent))
+
+        assert await store.ready(LINE, JOBS, 10) == [urgent.id, begun.id, new.id]
+
     async def test_ready_runs_are_those_of_the_line_and_the_jobs(self, store: Store) -> None:
         others: list[dict[str, Any]] = [
             {"job": "other"}, {"queue": "other"}, {"queue_key": "acme"}, {"env_no": 2}, {"state": "suspended"},

@@ -118,7 +118,8 @@ class Store(Protocol):
     async def boot(self) -> Boot: ...
 
     async def ready(self, line: Line, jobs: frozenset[str], limit: int) -> list[str]:
-        """Ids of ready runs of these jobs in one line: by priority, then longest ready first."""
+        """Ids of ready runs of these jobs in one line: by priority, then those that have begun (a run that goes on
+        goes before a new one), then longest ready first."""
 
     async def due(self, now: int, limit: int) -> Due: ...
 

@@ -76,7 +76,7 @@ CREATE INDEX runs_by_job ON runs (env_no, job, id);
 CREATE INDEX runs_by_state ON runs (env_no, state, id) WHERE state NOT IN ('executing', 'completed');
 CREATE INDEX runs_by_job_state ON runs (env_no, job, state, id) WHERE state NOT IN ('executing', 'completed');
 -- Job and state make it cover what is asked of it: a start with a long backlog counts it thirty times faster.
-CREATE INDEX runs_ready ON runs (env_no, queue, queue_key, priority DESC, ready_at, id, job, state)
+CREATE INDEX runs_ready ON runs (env_no, queue, queue_key, priority DESC, (started_at IS NULL), ready_at, id, job, state)
 WHERE state = 'ready';
 CREATE INDEX runs_executing ON runs (env_no, queue, queue_key) WHERE state = 'executing';
 
