@@ -9,7 +9,8 @@
     ├── NotAuthorised          the API key is missing, unknown or revoked (HTTP 401)
     ├── Unreachable            the platform did not answer
     ├── StoreError             the store could not read or commit; nothing of the batch was acknowledged
-    │   └── StoreLocked        another process holds the SQLite file
+    │   ├── StoreLocked        another process holds the SQLite file
+    │   └── Unstorable         a value cannot be kept as it is; trying again will not help
     ├── LeaseLost              this worker no longer holds the run; whatever it wanted to write is refused
     ├── DuplicateTaskKey       one execution used a task key twice under one parent
     ├── TaskFailed             a task failed for good; carries the stored error
@@ -73,6 +74,10 @@ class StoreError(ZopioTriggerError):
 
 class StoreLocked(StoreError):
     """Another process holds the SQLite file; the message names it."""
+
+
+class Unstorable(StoreError):
+    """A value cannot be kept as it is (a NUL, half of a surrogate pair). Trying again will not help."""
 
 
 class LeaseLost(ZopioTriggerError):

@@ -26,7 +26,15 @@ FINISHES_WITHIN = 60  # seconds
 
 
 def start(store: Path, side: Path, seed: int, mode: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.acceptance.victim", f"sqlite:///{store}", str(side), str(seed), mode]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.acceptance.victim",
+        f"sqlite:///{store}",
+        str(side),
+        str(seed),
+        mode,
+    ]
     return subprocess.Popen(command, cwd=ROOT)
 
 

@@ -13,7 +13,8 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -50,6 +51,19 @@ def zt(*words: str, folder: Path, url: str = "", stdin: str = "", **settings: st
         timeout=PATIENCE, check=False,
     )  # fmt: skip
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def running(*words: str, folder: Path, url: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that goes on, its output piped; killed at the end unless it has ended."""
+    with subprocess.Popen(
+        command(*words), cwd=folder, env=environment(TRIGGER_API_URL=url), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def on_terminal(

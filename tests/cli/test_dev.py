@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import signal
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -13,7 +12,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.cli.processes import PATIENCE, Dev, command, edit, environment, zt
+from tests.cli.processes import PATIENCE, Dev, edit, running, zt
 
 pytestmark = pytest.mark.slow
 
@@ -107,16 +106,14 @@ def test_a_run_that_waits_goes_on_in_the_new_code(tmp_path: Path) -> None:
 
 def test_a_command_that_waits_outlives_a_restart_of_the_server(tmp_path: Path) -> None:
     write(tmp_path, GREETER.replace('return "hello"', 'await io.wait("pause", seconds=3)'))
-    with Dev(tmp_path) as dev:
-        port = dev.url.rpartition(":")[2]
-        waiting = subprocess.Popen(
-            command("send", "hello.said", "--wait"), cwd=tmp_path, env=environment(TRIGGER_API_URL=dev.url),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+    with (
+        Dev(tmp_path) as dev,
+        running("send", "hello.said", "--wait", folder=tmp_path, url=dev.url) as waiting,
+    ):
         dev.says("sleeping until")
         dev.kill()
-    with Dev(tmp_path, "--port", port):
-        out, err = waiting.communicate(timeout=PATIENCE)
+        with Dev(tmp_path, "--port", dev.url.rpartition(":")[2]):
+            out, err = waiting.communicate(timeout=PATIENCE)
 
     assert waiting.returncode == 0, err
     assert out.endswith("\tgreet\tcompleted\n")
@@ -125,19 +122,29 @@ def test_a_command_that_waits_outlives_a_restart_of_the_server(tmp_path: Path) -
 
 def test_ctrl_c_ends_a_command_that_follows(tmp_path: Path) -> None:
     write(tmp_path, GREETER)
-    with Dev(tmp_path) as dev:
-        following = subprocess.Popen(
-            command("runs", "tail"), cwd=tmp_path, env=environment(TRIGGER_API_URL=dev.url),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+    with Dev(tmp_path) as dev, running("runs", "tail", folder=tmp_path, url=dev.url) as following:
+        assert following.stdout is not None
         while not select.select([following.stdout], [], [], 0.2)[0]:  # it does not say when it has begun
             send(dev, tmp_path)
         following.send_signal(signal.SIGINT)
-        _, err = following.communicate(timeout=PATIENCE)
+        out, err = following.communicate(timeout=PATIENCE)
 
     assert following.returncode == 130
-    assert err.endswith("interrupted\n")
-    assert "Traceback" not in err
+    assert "queued by hello.said" in out
+    assert err == "\ninterrupted\n"
+
+
+def test_a_job_that_is_renamed_is_told_to_listen_still(tmp_path: Path) -> None:
+    write(tmp_path, GREETER)
+    with Dev(tmp_path) as dev:
+        assert dev.url
+
+        edit(tmp_path / "app.py", 'id="greet"', 'id="welcome"')
+
+        dev.says(r"note: app\.py has no job greet any more; its runs wait until some code has it again")
+        waiting = zt("send", "hello.said", "--wait", "--timeout", "1s", folder=tmp_path, url=dev.url)
+        assert waiting.code == 7
+        assert "no worker serves job `greet`" in waiting.err
 
 
 # --- ending

@@ -160,3 +160,12 @@ def test_only_so_many_runs_are_remembered() -> None:
     story.run(a_run(id=f"run_{module.MAX_RUNS_KNOWN}"))
 
     assert told(story) == ["▸ run_0 mail   queued by user.created"]
+
+
+def test_what_users_write_cannot_steer_the_terminal() -> None:
+    story = a_story()
+    story.run(a_run())
+    told(story)
+    story.log(RUN, a_line(1, "clear \x1b[2J and \x9b31m and a\nsecond line"))
+
+    assert told(story) == ["  │ INFO  clear \\x1b[2J and \\x9b31m and a\n  │         second line"]

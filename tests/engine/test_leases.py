@@ -10,6 +10,7 @@ from tests.engine.kit import Kit
 from tests.factories import NOW, a_job, a_queue, a_run, a_seat, an_event
 from zopio_trigger.engine.effects import LineReady, Resume, SlotFreed, Start
 from zopio_trigger.engine.leases import HOLDER_FIRST_FOR
+from zopio_trigger.engine.limits import WAITS_TO_BE_ALONE
 from zopio_trigger.model.commands import GrantRun, ReleaseRun
 from zopio_trigger.model.records import Run
 
@@ -189,7 +190,16 @@ def test_a_run_that_killed_its_process_three_times_waits_for_an_empty_worker() -
     assert not kit.ask(GrantRun("run_1", "w1"))
 
 
-def test_while_it_executes_nothing_else_does() -> None:
+def test_it_does_not_wait_for_ever_for_a_worker_that_is_never_empty() -> None:
+    kit = Kit(
+        a_seat(), executing(1, queue="other"), FRAGILE, a_run(id="run_2", event_id="evt_2", queue="other")
+    )
+
+    assert kit.ask(GrantRun("run_1", "w1"), now=NOW + WAITS_TO_BE_ALONE + 1)
+    assert not kit.ask(GrantRun("run_2", "w1"))
+
+
+def test_while_it_executes_nothing_joins_it() -> None:
     kit = Kit(a_seat(), FRAGILE, a_run(id="run_2", event_id="evt_2", queue="other"))
     assert kit.ask(GrantRun("run_1", "w1"))
 

@@ -68,7 +68,7 @@ def test_no_worker_for_the_job_says_how_to_start_one() -> None:
     given = told(a_run(job="report"), seats=[a_seat()])
 
     assert given.kind == "no_worker"
-    assert given.text.startswith("no worker serves job `report`; start one with `zopio-trigger worker APP`")
+    assert given.text.startswith("no worker serves job `report`; start one that does")
 
 
 def test_a_worker_of_another_environment_does_not_count() -> None:

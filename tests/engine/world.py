@@ -41,6 +41,9 @@ class World:
         self.tasks: dict[tuple[str, str], Task] = {}
         self.definitions: dict[tuple[type[Row], str], Any] = {}
         self.refusals: Counter[str] = Counter()
+        self.seen: dict[
+            str, tuple[str | None, set[str]]
+        ] = {}  # by worker: what executed alone, and all that did
         trigger = text_of(EventTrigger(("go",)))
         for row in (
             a_job(id="a", trigger=trigger), a_job(id="b", trigger=trigger, limit_key="key", on_failure=True),
@@ -214,14 +217,16 @@ class World:
             assert queue is None or queue.limit is None or len(executing) <= queue.limit
 
     def _check_seats(self) -> None:
-        """Seats hold what executes under their name; nothing beside a run that executes alone."""
+        """Seats hold what executes under their name; nothing joins a run that executes alone."""
         for seat in self.rows.seats.values():
             held = {r.id for r in self.runs.values() if r.state == "executing" and r.holder == seat.worker}
             assert set(seat.executing) == held
             assert len(held) <= seat.slots
             alone = {run_id for run_id in held if self.runs[run_id].executes_alone}
             assert seat.alone == next(iter(alone), None)
-            assert not alone or held == alone
+            was_alone, was_held = self.seen.get(seat.worker, (None, held))
+            assert was_alone is None or was_alone != seat.alone or held <= was_held
+            self.seen[seat.worker] = (seat.alone, held)
 
 
 def _check_fences(stored: dict[Any, Any], written: dict[Any, Any]) -> None:

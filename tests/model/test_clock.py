@@ -85,6 +85,16 @@ class TestSystemClock:
         assert not rang.is_set()
         await happened(rang)
 
+    async def test_calls_back_after_a_length_no_earlier_than_asked(self) -> None:
+        clock = SystemClock()
+        rang = asyncio.Event()
+        before = time.monotonic()
+
+        clock.call_later(0.002, rang.set)
+        await happened(rang)
+
+        assert time.monotonic() - before >= 0.002
+
     async def test_a_cancelled_callback_never_runs(self) -> None:
         clock = SystemClock()
         rang: list[str] = []
@@ -307,6 +317,17 @@ class TestManualClock:
         clock.advance(20)
 
         await asyncio.wait_for(sleeper, timeout=5)
+
+    def test_a_callback_after_a_length_is_not_delayed_by_a_clock_set_back(self) -> None:
+        clock = ManualClock(START)
+        rang: list[float] = []
+        clock.call_later(30, lambda: rang.append(clock.monotonic()))
+        clock.advance(10)
+
+        clock.set(START - 5 * HOUR_US)
+        clock.advance(25)
+
+        assert rang == [30.0]
 
     async def test_a_clock_set_back_lets_a_sleep_end_before_an_earlier_alarm(self) -> None:
         clock = ManualClock(START)

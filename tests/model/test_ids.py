@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from zopio_trigger.errors import InvalidInput
 from zopio_trigger.model.clock import ManualClock
-from zopio_trigger.model.ids import Ids, created_at, prefix_of, secret
+from zopio_trigger.model.ids import Ids, created_at, lowest, prefix_of, secret
 
 NOW = 1_800_000_000_123_456
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -170,3 +170,16 @@ def test_a_secret_is_twenty_letters_and_digits_and_never_the_same() -> None:
 def test_a_secret_of_no_characters_is_refused() -> None:
     with pytest.raises(InvalidInput, match="nothing secret"):
         secret(0)
+
+
+@pytest.mark.parametrize("at", [0, 1_000, 1_767_225_600_123_000, 2**41 * 1_000])
+def test_the_lowest_id_of_an_instant_parts_those_made_before_it_from_the_rest(at: int) -> None:
+    bound = lowest("run", at)
+
+    assert Ids(ManualClock(at), random.Random(1)).new("run") >= bound
+    assert Ids(ManualClock(at + 999), random.Random(1)).new("run") >= bound
+    assert at == 0 or Ids(ManualClock(at - 1), random.Random(1)).new("run") < bound
+
+
+def test_the_lowest_id_of_an_instant_before_1970_is_that_of_1970() -> None:
+    assert lowest("run", -5) == lowest("run", 0) == "run_0000000000"

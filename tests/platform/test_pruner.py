@@ -151,7 +151,7 @@ async def test_trouble_is_logged_and_the_next_look_comes_in_an_hour(
     pruner.start()
     store.trouble = trouble
 
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.ERROR, logger="zopio_trigger"):
         clock.advance(60)
         await store.next_look()
         await settled(pruner)

@@ -27,6 +27,7 @@ from tests.storage.contract_lifecycle import ClosingContract
 from tests.storage.contract_pruning import PruningContract
 from tests.storage.contract_reads import ReadingContract, ScanningContract
 from zopio_trigger.engine.outcome import Guard
+from zopio_trigger.errors import Unstorable
 from zopio_trigger.model.records import (
     Attempt,
     Audit,
@@ -40,7 +41,7 @@ from zopio_trigger.model.records import (
     Schedule,
     Task,
 )
-from zopio_trigger.storage.port import Stale, Store, Unstorable
+from zopio_trigger.storage.port import Stale, Store
 
 REVISED: tuple[type[Row], ...] = (Event, Run, Task, Job, Schedule, Queue)
 APPENDED: tuple[type[Row], ...] = (Attempt, LogLine, Minute, Audit)

@@ -62,7 +62,11 @@ def _job_change(rows: Rows, job: Job, now: int) -> list[Row]:
 def _queue_rows(rows: Rows, jobs: list[Job]) -> dict[str, Queue]:
     """The queues of jobs as these want them. The last job that names a limit sets it; one without leaves it."""
     limits: dict[str, int | None] = {}
-    for job in jobs:
+    named = {job.id for job in jobs}
+    others = (
+        [job for job in rows.catalog(jobs[0].env_no).jobs.values() if job.id not in named] if jobs else []
+    )
+    for job in (*others, *jobs):
         limits[job.queue] = limits.get(job.queue) if job.limit is None else job.limit
     return {job.queue: _queue_row(rows, job, limits[job.queue]) for job in jobs}
 

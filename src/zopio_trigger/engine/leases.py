@@ -12,7 +12,6 @@ from zopio_trigger.model.records import Run, replace
 
 HOLDER_FIRST_FOR = 1_000_000  # microseconds a ready run is kept for the worker that has it in memory
 
-GRANTED = Outcome(True)
 REFUSED = Outcome(False)
 
 
@@ -50,20 +49,22 @@ def release(rows: Rows, command: ReleaseRun, now: int) -> Outcome:
     try:
         run = rows.run(command.run_id)
     except LookupError:
-        return Outcome(None)
+        return REFUSED
     if run.token != command.token or run.holder is None:
-        return Outcome(None)
+        return REFUSED
     if run.state != "executing":
         free = replace(run, revision=run.revision + 1, holder=None)
-        return Outcome(None, (free,), (LineReady(run.line),) if run.state == "ready" else ())
+        return Outcome(True, (free,), (LineReady(run.line),) if run.state == "ready" else ())
+    if command.only_if_suspended:
+        return REFUSED
     ready = replace(run, revision=run.revision + 1, state="ready", holder=None, ready_at=now)
-    return Outcome(None, (ready,), (Changed(ready), SlotFreed(run.line), LineReady(run.line)))
+    return Outcome(True, (ready,), (Changed(ready), SlotFreed(run.line), LineReady(run.line)))
 
 
 def _seat_for(rows: Rows, run: Run, worker: str, now: int) -> Seat | None:
     """The worker to give a run to: its live holder first, then the one that asks, else the one with most room."""
     holder = rows.seats.get(run.holder or "")
-    if holder is not None and not holder.is_draining and now - run.ready_at < HOLDER_FIRST_FOR:
+    if holder is not None and not holder.is_draining and abs(now - run.ready_at) < HOLDER_FIRST_FOR:
         seats = [holder] if worker in ("", holder.worker) else []
     elif worker:
         seats = [rows.seats[worker]] if worker in rows.seats else []

@@ -7,7 +7,7 @@ from zopio_trigger.model import json
 from zopio_trigger.model.records import Event, Job, Line, Run
 
 UNLIMITED = 1_000_000  # stands for "no limit" where a number is wanted
-WAITS_TO_BE_ALONE = 10_000_000  # microseconds; then it executes beside what executes already, and nothing joins it
+WAITS_TO_BE_ALONE = 10_000_000  # microseconds; then it executes beside what executes already; nothing joins it
 MAX_KEY_LENGTH = 256  # characters of a limit key; longer values share the line of their first 256
 
 
@@ -30,11 +30,10 @@ def room(rows: Rows, line: Line) -> int:
 def has_seat(rows: Rows, seat: Seat, run: Run, now: int) -> bool:
     """True when the worker serves the run's job and has a slot for it. A run that is to execute alone waits for an
     empty worker, but not for ever: a busy one may never be empty."""
-    if seat.free <= 0 or run.job not in seat.jobs or seat.env_no != run.env_no:
+    if seat.free <= 0 or seat.alone is not None or run.job not in seat.jobs or seat.env_no != run.env_no:
         return False
-    if run.executes_alone:
-        return not seat.executing or now - run.ready_at > WAITS_TO_BE_ALONE
-    return seat.alone is None
+    # A clock that was set back is no reason to wait for it.
+    return not (run.executes_alone and seat.executing) or abs(now - run.ready_at) > WAITS_TO_BE_ALONE
 
 
 def key_for(job: Job, event: Event) -> str:

@@ -30,7 +30,8 @@ def fire(rows: Rows, command: FireSchedule, now: int) -> Outcome:
     due = timetable.due(
         timetable_of(schedule), since_us=_since(schedule), now_us=now, catch_up=_catch_up(schedule)
     )
-    planned = () if _overlaps(rows, schedule, bool(due.fire)) else due.fire
+    fire = due.fire[-1:] if schedule.overlap == "skip" else due.fire
+    planned = () if _overlaps(rows, schedule, bool(fire)) else fire
     moved = replace(
         schedule, revision=schedule.revision + 1, next_at=due.next_at,
         last_at=planned[-1] if planned else schedule.last_at,

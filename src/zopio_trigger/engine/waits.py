@@ -20,7 +20,9 @@ def begin(rows: Rows, command: BeginWaits, now: int) -> Outcome:
     ]
     effects: list[Effect] = [TimerSet(task.due_at) for task in tasks if task.due_at is not None]
     still_waits = all(task.state in OPEN_TASK_STATES for task in tasks) and _all_wait(rows, run, command.open)
-    is_suspended = command.suspend and still_waits and bool(tasks or command.open)  # or nothing would ever wake it
+    is_suspended = (
+        command.suspend and still_waits and bool(tasks or command.open)
+    )  # or nothing would ever wake it
     if is_suspended:
         suspended = replace(run, revision=run.revision + 1, state="suspended", paused_at=now)
         changes.append(suspended)

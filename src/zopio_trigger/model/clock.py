@@ -46,6 +46,13 @@ class Clock(Protocol):
         """
         ...
 
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Cancellable:
+        """Run `callback` on the running event loop after `seconds` of monotonic time, never inside this call.
+
+        For lengths, as `call_at` is for instants: setting the wall clock changes nothing about it.
+        """
+        ...
+
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds` of monotonic time; at the next turn of the loop for 0 or less."""
         ...
@@ -72,6 +79,9 @@ class SystemClock:
         alarm = _SystemAlarm(self, at_us, callback, self._look_every_seconds)
         alarm.wait()
         return alarm
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Cancellable:
+        return asyncio.get_running_loop().call_later(seconds, callback)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -137,6 +147,9 @@ class ManualClock:
 
     def call_at(self, at_us: int, callback: Callable[[], None]) -> Cancellable:
         return self._add(at_us, callback, is_sleep=False)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Cancellable:
+        return self._add(self._now_us + round(max(0.0, seconds) * SECOND_US), callback, is_sleep=True)
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:

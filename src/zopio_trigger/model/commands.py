@@ -183,10 +183,11 @@ class ResumeRun(Command, frozen=True, tag=True, gc=False):
 
 
 class ReleaseRun(Command, frozen=True, tag=True, gc=False):
-    """Give a run back unharmed: evicted from memory, drained, or unknown to its worker. Answers None."""
+    """Give a run back unharmed: evicted from memory, drained, or unknown to its worker. Answers whether it was."""
 
     run_id: str
     token: int
+    only_if_suspended: bool = False  # leave it alone when it has gone on meanwhile
 
 
 class Advertise(Command, frozen=True, tag=True, gc=False):

@@ -198,6 +198,16 @@ _encode: Final = msgspec.json.Encoder().encode
 _AS_BASE64URL: Final = bytes.maketrans(b"+/", b"-_")
 
 
+def kind_hash(hash: str, kind: str) -> str:
+    """The hash of a wait, a value or an event, given that of its key: another than that of a task with this key."""
+    return hash if kind == "task" else _hash_of_kind(hash, kind)
+
+
+@lru_cache(maxsize=4_096)
+def _hash_of_kind(hash: str, kind: str) -> str:
+    return _digest((hash, None, kind))  # no key of a user has a part that is null
+
+
 def display_key(key: TaskKey) -> str:
     """A task key as people see it: its parts with ` / ` between them, at most 512 characters.
 

@@ -33,7 +33,9 @@ class Batch:
         self._effects: list[Effect] = []
         self._rows = rows
         self._store = store
-        self.now = now  # of the next decision; it moves on with each, so that rows tell the order of what happened
+        self.now = (
+            now  # of the next decision; it moves on with each, so that rows tell the order of what happened
+        )
 
     def effects(self) -> list[Effect]:
         """What is to be done once the batch is on disk."""
@@ -46,12 +48,19 @@ class Batch:
         while asked:
             lacking: list[Asked] = []
             keys: dict[Key, None] = {}
+            held_up: set[str] = set()  # runs about which something was asked that has to wait for rows
             for item in asked:
+                run_id = getattr(item[0], "run_id", None)
+                if run_id in held_up:
+                    lacking.append(item)
+                    continue
                 try:
                     self._decide_one(item)
                 except Missing as missing:
                     lacking.append(item)
                     keys.update(dict.fromkeys(missing.keys))
+                    if run_id is not None:
+                        held_up.add(run_id)
             if keys:
                 await self._load(list(keys))
             asked = lacking

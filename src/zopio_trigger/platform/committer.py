@@ -15,20 +15,20 @@ from typing import Any
 
 from zopio_trigger.engine.effects import Effect
 from zopio_trigger.engine.rows import Rows
-from zopio_trigger.errors import StoreError
+from zopio_trigger.errors import StoreError, Unstorable
 from zopio_trigger.model.clock import Cancellable, Clock
 from zopio_trigger.model.commands import Command, CompleteRun, CompleteTask, SendEvent, SendEvents
 from zopio_trigger.platform.batch import Answer, Asked, Batch
-from zopio_trigger.storage.port import Stale, Store, Unstorable
+from zopio_trigger.storage.port import Stale, Store
 
 MAX_BATCH = 512  # commands in one transaction: a longer batch gains nothing and delays its first caller
 MAX_BATCH_BYTES = 8_388_608  # of users' JSON in one transaction: past this it delays everybody behind it
 EVENT_BYTES = 1_024  # what an event weighs beside its payload: its row, and those of its runs
+CLOCK_SET_BACK = 1_000_000  # microseconds by which decisions may run ahead of the clock in a burst
 MAX_STALE = 5  # times a batch is decided again before its callers are told; in one process once is the rule
-RIDE_FOR_MICROSECONDS = 10_000  # how long a command that need not be flushed waits for another to ride with
+RIDE_FOR_SECONDS = 0.01  # how long a command that need not be flushed waits for another to ride with
 
 log = logging.getLogger(__name__)
-
 
 
 class Committer:
@@ -74,7 +74,7 @@ class Committer:
             return
         self._waiting.append((command, None))
         if self._busy is None and self._departure is None:
-            self._departure = self._clock.call_at(self._clock.now() + RIDE_FOR_MICROSECONDS, self._depart)
+            self._departure = self._clock.call_later(RIDE_FOR_SECONDS, self._depart)
 
     @property
     def last_instant(self) -> int:
@@ -132,6 +132,12 @@ class Committer:
             room -= _weight(item[0])
         return asked
 
+    def _next_instant(self) -> int:
+        """The clock's time, but later than the last decision's, so that rows tell the order of what happened. When
+        the clock was set back by more than a moment, the new time is the right one."""
+        now = self._clock.now()
+        return now if self._last_instant - now > CLOCK_SET_BACK else max(now, self._last_instant + 1)
+
     async def _commit(self, asked: list[Asked]) -> tuple[list[Answer], list[Effect]]:
         """Commit a batch. When its data cannot be stored, commit its halves: one poisoned row harms nobody else. When
         the store itself fails (a full disk, a lost file), everybody is told."""
@@ -154,7 +160,7 @@ class Committer:
         """Decide and write one batch; again, without trust, when the store says a row was not as it was seen."""
         self._rows.is_trusting = True
         for attempt in range(MAX_STALE):
-            batch = Batch(self._rows, self._store, max(self._clock.now(), self._last_instant + 1))
+            batch = Batch(self._rows, self._store, self._next_instant())
             try:
                 await batch.decide(asked)
                 if batch.changes:
@@ -191,6 +197,7 @@ class Committer:
                 future.set_result(answer)
             else:
                 future.set_exception(error)
+
 
 def _failed(asked: list[Asked], error: Exception) -> list[Answer]:
     """Nothing of the batch was stored: everybody is told why."""

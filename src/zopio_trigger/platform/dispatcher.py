@@ -14,16 +14,15 @@ from itertools import zip_longest
 from zopio_trigger.engine import limits
 from zopio_trigger.engine.effects import Resume, Start, Stop, Wake
 from zopio_trigger.engine.rows import Rows, Seat
-from zopio_trigger.errors import StoreError
 from zopio_trigger.model.clock import Cancellable, Clock
-from zopio_trigger.model.commands import GrantRun, ReleaseRun
+from zopio_trigger.model.commands import GrantRun
 from zopio_trigger.model.records import Line, Run
 from zopio_trigger.platform.committer import Committer
 from zopio_trigger.storage.port import Store
 from zopio_trigger.transport.ports import Inbox
 
 LINES_A_CLAIM = 64  # looked at in one go; the others have their turn in the next
-AGAIN_AFTER = 1_000_000  # microseconds until runs that were ready but refused are offered again
+AGAIN_AFTER_SECONDS = 1.0  # until runs that were ready but refused are offered again
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +62,12 @@ class Dispatcher:
         self._news[run.id] = []
         self._to_read.append(run)
         if len(self._to_read) == 1:
-            reading = asyncio.get_running_loop().create_task(self._read_and_start())
-            self._starting.add(reading)
-            reading.add_done_callback(self._starting.discard)
+            self._begin_reading()
+
+    def _begin_reading(self) -> None:
+        reading = asyncio.get_running_loop().create_task(self._read_and_start())
+        self._starting.add(reading)
+        reading.add_done_callback(self._starting.discard)
 
     def resume(self, effect: Resume) -> None:
         self._inbox(effect.run.holder).resume(effect.run)
@@ -112,11 +114,11 @@ class Dispatcher:
         runs, self._to_read = self._to_read, []
         try:
             beginnings = await self._store.beginnings(runs)
-        except StoreError as error:
-            log.error("%d runs could not be read and are handed back: %s", len(runs), error)
-            for run in runs:
-                self._news.pop(run.id, None)
-                self._committer.ride(ReleaseRun(run.id, run.token))
+        except Exception as error:  # whatever it was, these runs must not be nobody's
+            log.error("%d runs could not be read and are tried again in a second: %s", len(runs), error)
+            await self._clock.sleep(AGAIN_AFTER_SECONDS)
+            self._to_read = runs + self._to_read
+            self._begin_reading()
             return
         for run, (event, tasks) in zip(runs, beginnings, strict=True):
             inbox = self._inbox(run.holder)
@@ -134,7 +136,7 @@ class Dispatcher:
                 self._is_nudged = False
                 for seat in list(self._rows.seats.values()):
                     await self._claim_for(seat)
-        except StoreError as error:
+        except Exception as error:  # whatever it was, claiming goes on
             log.error("claiming runs failed and is tried again in a second: %s", error)
             self._nudge_again()
         finally:
@@ -153,7 +155,7 @@ class Dispatcher:
             granted |= any(await self._grant(asked, seat))
         if granted:
             self._is_nudged = True
-        elif seat.free > 0 and any(waiting):
+        elif seat.free > 0 and (any(waiting) or len(self._rows.lines) > LINES_A_CLAIM):
             self._nudge_again()
 
     async def _grant(self, run_ids: Sequence[str], seat: Seat) -> list[bool]:
@@ -165,7 +167,7 @@ class Dispatcher:
     def _nudge_again(self) -> None:
         """Look again in a second, once, however often that is asked for."""
         if self._again is None and not self._is_stopped:
-            self._again = self._clock.call_at(self._clock.now() + AGAIN_AFTER, self._ring)
+            self._again = self._clock.call_later(AGAIN_AFTER_SECONDS, self._ring)
 
     def _ring(self) -> None:
         self._again = None

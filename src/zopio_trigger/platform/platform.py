@@ -33,6 +33,7 @@ from zopio_trigger.model.commands import (
     Command,
     InterruptRun,
     Receipt,
+    ReleaseRun,
     ReplayRun,
     RetryRun,
     SendEvent,
@@ -142,17 +143,28 @@ class Platform:
 
     def _act(self, effects: list[Effect]) -> None:
         needs_nudge = False
+        news: list[News] = []
         for effect in effects:
             kind = type(effect)
             if kind is Changed or kind is Logged:
-                for follower in tuple(self._followers.values()):
-                    follower(effect)  # type: ignore[arg-type]  # checked by `kind`
+                news.append(effect)  # type: ignore[arg-type]  # checked by `kind`
             elif kind is SlotFreed or kind is LineReady:
                 needs_nudge = True
             else:
                 self._tell(effect)
         if needs_nudge:
             self.dispatcher.nudge()
+        if self._followers:
+            self._spread(news)
+
+    def _spread(self, news: list[News]) -> None:
+        """Tell followers last, each on its own: what goes wrong with one of them is nobody else's concern."""
+        for follower in tuple(self._followers.values()):
+            try:
+                for item in news:
+                    follower(item)
+            except Exception:
+                log.exception("a follower of runs failed")
 
     def _tell(self, effect: Effect) -> None:
         match effect:
@@ -264,6 +276,11 @@ class Desk:
 
     async def leave(self, worker: str) -> None:
         await self._committer.settled()
+        seat = self._platform.rows.seats.get(worker)
+        for run_id in [*seat.executing] if seat is not None else []:  # granted, but never delivered
+            run = self._platform.rows.remembered(run_id)
+            if run is not None:
+                await self._committer.submit(ReleaseRun(run.id, run.token))
         self._platform.rows.seats.pop(worker, None)
         self._platform.dispatcher.close(worker)
 

@@ -78,7 +78,9 @@ class Timers:
                 now = self._clock.now()
                 due = await self._store.due(now, FIRED_AT_ONCE)
                 commands: list[Command] = [FireTimer(run_id, hash) for run_id, hash in due.tasks]
-                commands += [DeliverEvent(env_no, event_id, self._ids.new("run")) for env_no, event_id in due.events]
+                commands += [
+                    DeliverEvent(env_no, event_id, self._ids.new("run")) for env_no, event_id in due.events
+                ]
                 commands += self._due_schedules(now)
                 if not commands:
                     break
@@ -86,7 +88,9 @@ class Timers:
             next_at = min((at for at in (due.next_at, self._next_schedule()) if at is not None), default=None)
             if next_at is not None:
                 self.set(next_at)
-        except ZopioTriggerError as error:
+        except Exception as error:  # whatever it was, time goes on
+            if not isinstance(error, ZopioTriggerError):
+                log.exception("firing what is due failed by a fault of ours")
             log.error("firing what is due failed and is tried again in a second: %s", error)
             self.set(self._clock.now() + AGAIN_AFTER)
         finally:

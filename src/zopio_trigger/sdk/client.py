@@ -162,9 +162,7 @@ class TriggerClient:
             request = scope.execution.derive(request, scope)
         return self._send(request)
 
-    async def send_events(
-        self, events: Iterable[tuple[str, object] | Mapping[str, Any]]
-    ) -> list[Receipt]:
+    async def send_events(self, events: Iterable[tuple[str, object] | Mapping[str, Any]]) -> list[Receipt]:
         """Send several events in one transaction: all are stored, or none.
 
         Parameters:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from zopio_trigger.errors import InvalidInput
 from zopio_trigger.model.durations import duration_us, instant_us
-from zopio_trigger.model.names import TaskKey, display_key
+from zopio_trigger.model.names import TaskKey, check_name, display_key
 from zopio_trigger.model.retry import Retry
 from zopio_trigger.sdk.calls import Calls, SentEvent, TaskOptions
 from zopio_trigger.sdk.logger import Logger
@@ -181,6 +181,8 @@ class IO:
         """
         site = _site()
         options = task_options(retry, timeout, None)
+        if at_once is not None and at_once < 1:
+            raise InvalidInput(f"at_once of io.parallel is {at_once}; give 1 or more")
         gate = asyncio.Semaphore(at_once) if at_once is not None else None
         parts = key if isinstance(key, tuple) else (key,)
 
@@ -239,6 +241,8 @@ def task_options(
     """The options of a task, checked."""
     if durable_begin and retry is not None:
         raise InvalidInput("durable_begin means at most once, and retry means more; leave one of them out")
+    if name is not None:
+        check_name(name, "the name of a task")
     seconds = None if timeout is None else duration_us(timeout, what="the timeout of a task") / 1_000_000
     return TaskOptions(Retry.of(retry), seconds, name, durable_begin, overlap_ok)
 

@@ -29,6 +29,7 @@ class Triggers:
 
         Source: `eventTrigger` of `@trigger.dev/sdk` 2.3.19.
         """
+        from zopio_trigger.model import json
         from zopio_trigger.model.filters import compile_filter
 
         all_names = (name, *names) if isinstance(name, str) else (*name, *names)
@@ -36,6 +37,7 @@ class Triggers:
             raise ConfigurationError("an event trigger needs at least one event name")
         if filter is not None:
             compile_filter(filter)
+            json.encode(filter, what="filter")  # it is stored and sent as JSON
         return EventTrigger(
             tuple(check_name(one, "event name") for one in all_names),
             dict(filter) if filter else None,

@@ -31,10 +31,6 @@ class Stale(StoreError):
     """A row was not as the batch had seen it. Nothing was written; load again and decide again."""
 
 
-class Unstorable(StoreError):
-    """A row holds a value that cannot be kept as it is. Nothing was written; without that row the others can be."""
-
-
 class Boot(Struct, frozen=True):
     """What is read once at start: all definitions, and the runs that are neither suspended nor finished."""
 

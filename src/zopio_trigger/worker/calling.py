@@ -214,11 +214,12 @@ def _calling_site() -> CallSite:
 def _call_in(
     context: contextvars.Context, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """Call a plain function in a thread. A `StopIteration` cannot pass through a future: Python would lose it there."""
+    """Call a plain function in a thread. A `StopIteration` cannot pass through a future, and what ends a process when
+    the keyboard or the main program asks for it is a failure like any other here."""
     try:
         return context.run(function, *args, **kwargs)
-    except StopIteration as error:
-        raise RuntimeError(f"{function!r} raised StopIteration") from error
+    except (StopIteration, KeyboardInterrupt, SystemExit) as error:
+        raise RuntimeError(f"{function!r} raised {type(error).__name__}") from error
 
 
 def _raising(error: BaseException) -> Callable[[], Any]:

@@ -25,7 +25,7 @@ class Deadline:
 
     async def __aenter__(self) -> None:
         self._task = asyncio.current_task()
-        self._alarm = self._clock.call_at(self._clock.now() + int(self._seconds * 1_000_000), self._ring)
+        self._alarm = self._clock.call_later(self._seconds, self._ring)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object

@@ -1,10 +1,4 @@
-"""One pass of a worker through a job function, and the `io` calls made in it.
-
-What keeps a slot: an execution counts the bodies that can get on by themselves (`_busy`). The job's function is one,
-and each task body; one that has made `io` calls and waits for them does not count, the calls do. When nothing can get
-on and something waits for time, the run is suspended: the slot goes back, the coroutines stay where they are. They
-go on after a commit that gave the run a slot again.
-"""
+"""One pass of a worker through a job function, and the `io` calls made in it."""
 
 from __future__ import annotations
 
@@ -12,25 +6,33 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from zopio_trigger.errors import DuplicateTaskKey, InvalidPayload, LeaseLost, StoreError, TooLarge
+from zopio_trigger.errors import (
+    DuplicateTaskKey,
+    InvalidInput,
+    InvalidPayload,
+    LeaseLost,
+    StoreError,
+    TooLarge,
+    Unstorable,
+    ZopioTriggerError,
+)
 from zopio_trigger.model import json
 from zopio_trigger.model.clock import Cancellable
 from zopio_trigger.model.commands import (
-    BeginWaits,
-    Begun,
     Command,
     CompleteRun,
     CompleteTask,
     FailRun,
-    ResumeRun,
+    InterruptRun,
     SendEvent,
     TaskName,
     Wait,
     WriteLogs,
 )
-from zopio_trigger.model.durations import iso, to_datetime
-from zopio_trigger.model.names import TaskKey, display_key, task_hash
+from zopio_trigger.model.durations import LONGEST_US, SECOND_US, iso, to_datetime
+from zopio_trigger.model.names import TaskKey, display_key, kind_hash, task_hash
 from zopio_trigger.model.records import Event, LogLine, Run, Task
 from zopio_trigger.model.states import LogLevel, RunState, TaskKind
 from zopio_trigger.sdk.calls import SentEvent, TaskOptions
@@ -41,14 +43,17 @@ from zopio_trigger.transport.ports import EventRequest
 from zopio_trigger.worker.calling import Caller, caller_for
 from zopio_trigger.worker.failure import error_json, fingerprint
 from zopio_trigger.worker.journal import Journal, data_json, message_json
+from zopio_trigger.worker.slot import Slot
 from zopio_trigger.worker.steering import Evicted, RunCancelled
 from zopio_trigger.worker.task import Body, TaskCall, is_of_the_process
 
 if TYPE_CHECKING:
     from zopio_trigger.worker.worker import Worker
 
-EXECUTING, SUSPENDING, SUSPENDED = "executing", "suspending", "suspended"
 LOGS_WAIT_FOR = 50_000  # microseconds a log line waits for a write to ride with
+PATIENT_REFUSALS = 100  # io calls refused in one execution before each takes a while
+MAX_REFUSALS = 1_000  # … before the run fails
+REFUSED_FOR_SECONDS = 0.1  # what "a while" is
 AGAIN_AFTER_SECONDS = 1.0  # between tries to store something while the store fails
 
 
@@ -56,9 +61,8 @@ class Execution:
     """A run in this worker's memory, from its lease to its end or eviction. Implements `sdk.calls.Calls`."""
 
     __slots__ = (
-        "_alarm", "_busy", "_claims", "_granted", "_is_over", "_is_settling", "_is_settling_soon", "_new_waits",
-        "_resumed_early", "_sleepers", "_state", "caller", "event", "is_cancelled", "job", "journal", "link", "memo",
-        "reason", "root", "run", "task", "task_count", "worker",
+        "_alarm", "caller", "event", "is_cancelled", "is_over", "job", "journal", "link", "memo", "reason", "refusals",
+        "root", "run", "slot", "task", "task_count", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -77,15 +81,9 @@ class Execution:
         self.reason: Evicted | None = None
         self.task: asyncio.Task[None] | None = None
         self.caller: Caller = caller_for(self)
-        self._state = EXECUTING
-        self._is_over = False
-        self._busy = 1  # the job's function
-        self._sleepers: dict[str, asyncio.Future[None]] = {}
-        self._new_waits: list[Wait] = []
-        self._is_settling = False
-        self._is_settling_soon = False
-        self._resumed_early = False
-        self._granted: asyncio.Future[None] | None = None
+        self.slot = Slot(self)
+        self.is_over = False
+        self.refusals = 0
         self._alarm: Cancellable | None = None
 
     # --- the run as a whole
@@ -95,16 +93,17 @@ class Execution:
         current.set(self.root)
         try:
             command = await self._result_of_job()
-            if self._state is not EXECUTING:
-                await self.slot()
+            if not self.slot.is_held:
+                await self.slot.take()
             await self._end(command)
         except Evicted:
             pass
         except asyncio.CancelledError:
-            if self.reason is None:
+            if self.reason is None:  # the job cancelled its own asyncio task, or the loop is being closed
+                self.worker.link.ride(InterruptRun(self.run.id, self.run.token))
                 raise
         finally:
-            self._is_over = True
+            self.is_over = True
             self._cancel_alarm()
             self.worker.ended(self)
 
@@ -136,18 +135,24 @@ class Execution:
             self.run.id, self.run.token, state, error_json(error), fingerprint(error), self.journal.take_all()
         )
 
+    async def break_off(self, error: Exception) -> None:
+        """End the run with an error that is not its own, whatever its code is doing."""
+        try:
+            await self.store(self._failure("failed", error))
+        except Evicted as reason:
+            self.evict(reason)
+        else:
+            self.evict(Evicted(str(error)))
+
     def evict(self, reason: Evicted) -> None:
         """Let go of the run: everything that waits gets `reason` thrown in, and every later `io` call too."""
-        if self._is_over:
+        if self.is_over:
             return
         self.reason = reason
-        self._is_over = True
+        self.is_over = True
         self.is_cancelled = isinstance(reason, RunCancelled)
-        waiting = [*self._sleepers.values(), *([self._granted] if self._granted is not None else [])]
-        self._sleepers.clear()
-        for future in waiting:
-            if not future.done():
-                self.caller.throw(future, reason)
+        for waiting in self.slot.end():
+            self.caller.throw(waiting, reason)
         self.caller.stop(reason)
 
     def context(self) -> Context:
@@ -170,28 +175,12 @@ class Execution:
         if self.reason is not None:
             raise self.reason
 
-    @property
-    def is_executing(self) -> bool:
-        return self._state is EXECUTING
-
-    @property
-    def is_suspended(self) -> bool:
-        return self._state is SUSPENDED
-
     # --- what the platform tells
 
-    def resume(self) -> None:
-        """The run has a slot again."""
-        if self._state is SUSPENDING:
-            self._resumed_early = True  # the answer to the suspension is still on its way
-        elif self._state is SUSPENDED:
-            self._go_on()
-
     def wake(self, task: Task) -> None:
-        """A task went on by itself; whoever waits for it goes on as soon as the run has a slot."""
+        """A task went on by itself."""
         self.note(task)
-        if self._state is EXECUTING:
-            self._resolve_woken()
+        self.slot.heed_news()
 
     def note(self, task: Task) -> None:
         """Keep what is known of a task, unless something newer is: answers and news overtake each other."""
@@ -206,14 +195,30 @@ class Execution:
         options: TaskOptions, site: CallSite,
     ) -> Coroutine[Any, Any, Any]:  # fmt: skip
         scope = self.scope()
-        hash = self.claim(scope, key, site)
+        try:
+            hash = self.claim(scope, key, site)
+        except (ZopioTriggerError, Evicted) as refusal:
+            return self._refused(refusal)
         return TaskCall(self, scope, hash, key, function, args, kwargs, options).result()
 
     def wait(
         self, key: TaskKey, length: int | None, until: int | None, site: CallSite
     ) -> Coroutine[Any, Any, None]:
         scope = self.scope()
-        return self._wait(scope, self.claim(scope, key, site), key, length, until)
+        try:
+            hash = self.claim(scope, key, site, "wait")
+        except (ZopioTriggerError, Evicted) as refusal:
+            return self._refused(refusal)
+        return self._wait(scope, hash, key, length, until)
+
+    async def _refused(self, refusal: BaseException) -> Any:
+        """Refuse a call. It takes its turn of the loop like any other, and longer after many: a job that tries again
+        for ever must harm only itself."""
+        self.refusals += 1
+        if self.refusals == MAX_REFUSALS and isinstance(refusal, Exception):
+            await self.break_off(refusal)
+        await self.worker.clock.sleep(0 if self.refusals < PATIENT_REFUSALS else REFUSED_FOR_SECONDS)
+        raise refusal
 
     async def _wait(
         self, scope: Scope, hash: str, key: TaskKey, length: int | None, until: int | None
@@ -222,22 +227,30 @@ class Execution:
         if known is not None and known.state == "completed":
             self.recall(scope, hash)
             return
-        self.enter(scope)
+        if until is not None and until - self.worker.clock.now() > LONGEST_US:
+            raise InvalidInput(
+                f"the wait {display_key(key)!r} ends more than ten years from now; that is too far"
+            )
+        self.slot.enter(scope)
         try:
-            if self._state is not EXECUTING:
-                await self.slot()
+            if not self.slot.is_held:
+                await self.slot.take()
             if known is None:
                 name = self.name(scope, hash, display_key(key), "wait")
-                self._new_waits.append(Wait(name, length, until))
-            await self.sleep(hash)
+                self.slot.begin(Wait(name, length, until))
+            await self.slot.sleep(hash)
         finally:
-            self.leave(scope)
+            self.slot.leave(scope)
 
     async def send_events(
         self, key: TaskKey, events: Sequence[EventRequest], site: CallSite
     ) -> list[SentEvent]:
         scope = self.scope()
-        hash = self.claim(scope, key, site)
+        try:
+            hash = self.claim(scope, key, site, "event")
+        except (ZopioTriggerError, Evicted) as refusal:
+            await self._refused(refusal)
+            raise
         known = self.memo.get(hash)
         if known is None or known.state != "completed":
             commands = tuple([self._event_command(event) for event in events])
@@ -250,7 +263,11 @@ class Execution:
 
     async def value(self, key: TaskKey, make: Callable[[], object], site: CallSite) -> Any:
         scope = self.scope()
-        hash = self.claim(scope, key, site)
+        try:
+            hash = self.claim(scope, key, site, "value")
+        except (ZopioTriggerError, Evicted) as refusal:
+            await self._refused(refusal)
+            raise
         known = self.memo.get(hash)
         if known is None or known.state != "completed":
             known = await self._complete_at_once(scope, hash, key, "value", make(), ())
@@ -262,13 +279,7 @@ class Execution:
         return self.worker.random.random()
 
     def make_uuid(self) -> str:
-        bits = (
-            self.worker.random.getrandbits(128) & ~(0xF000 << 64) & ~(0xC000 << 48)
-            | (0x4000 << 64)
-            | (0x8000 << 48)
-        )
-        text = f"{bits:032x}"
-        return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+        return str(UUID(int=self.worker.random.getrandbits(128), version=4))
 
     def make_now(self) -> str:
         return iso(self.worker.clock.now())
@@ -289,8 +300,8 @@ class Execution:
         self._flush_logs_later()
 
     def _flush_logs_later(self) -> None:
-        if self._alarm is None and not self._is_over:
-            self._alarm = self.worker.clock.call_at(self.worker.clock.now() + LOGS_WAIT_FOR, self._flush_logs)
+        if self._alarm is None and not self.is_over:
+            self._alarm = self.worker.clock.call_later(LOGS_WAIT_FOR / SECOND_US, self._flush_logs)
 
     def derive(self, event: EventRequest, scope: Scope) -> EventRequest:
         """Give an event sent by plain `send_event` an id that a later execution will find again."""
@@ -312,10 +323,10 @@ class Execution:
         events: tuple[SendEvent, ...],
     ) -> Task:
         """Complete a task that has no body."""
-        self.enter(scope)
+        self.slot.enter(scope)
         try:
-            if self._state is not EXECUTING:
-                await self.slot()
+            if not self.slot.is_held:
+                await self.slot.take()
             text = json.encode(output, what=f"the value of {display_key(key)!r}")
             task: Task = await self.store(
                 CompleteTask(
@@ -332,7 +343,7 @@ class Execution:
             self.memo[hash] = task
             return task
         finally:
-            self.leave(scope)
+            self.slot.leave(scope)
 
     def _event_command(self, event: EventRequest) -> SendEvent:
         return SendEvent(
@@ -348,10 +359,11 @@ class Execution:
         scope = current.get()
         return scope if scope is not None and scope.execution is self else self.root
 
-    def claim(self, scope: Scope, key: TaskKey, site: CallSite) -> str:
-        """The hash of a key used here for the first time in this execution."""
+    def claim(self, scope: Scope, key: TaskKey, site: CallSite, kind: TaskKind = "task") -> str:
+        """The hash of a key used here for the first time in this execution. A wait that has become a task under the
+        same key is another thing, so the kind is in the hash."""
         self.give_up_if_over()
-        if self._is_over:
+        if self.is_over:
             raise LeaseLost(f"run {self.run.id} has ended; its io can no longer be used")
         hash = task_hash(scope.hash, key)
         site = self.caller.site(site)
@@ -362,9 +374,20 @@ class Execution:
                 f"{_place(first)} and at {_place(site)}; give each call a key of its own, "
                 f"for example ({display_key(key)!r}, number) in a loop"
             )
+        hash = kind_hash(hash, kind)
+        if hash not in self.memo:
+            self._count_task()
         if not self.journal.is_empty:
             self._sort_lines(hash)
         return hash
+
+    def _count_task(self) -> None:
+        if self.task_count >= self.worker.max_tasks:
+            raise TooLarge(
+                f"run {self.run.id} has {self.task_count:,} tasks, and no run may have more; let a loop send an "
+                "event for each part of the work, so that each part is a run of its own"
+            )
+        self.task_count += 1
 
     def _sort_lines(self, hash: str) -> None:
         """The lines before a call whose task has a row were stored with it, by an earlier execution; others are new."""
@@ -377,12 +400,6 @@ class Execution:
         self, scope: Scope, hash: str, shown: str, kind: TaskKind = "task", max_attempts: int = 1
     ) -> TaskName:
         """A name for a task that is new; the task around it is stored first, for its id stands in the name."""
-        if self.task_count >= self.worker.max_tasks:
-            raise TooLarge(
-                f"run {self.run.id} has {self.task_count:,} tasks, and no run may have more; let a loop send an "
-                "event for each part of the work, so that each part is a run of its own"
-            )
-        self.task_count += 1
         if isinstance(scope, Body):
             scope.call.make_known()
         return TaskName(hash, self.worker.ids.new("task"), scope.task_id, kind, shown, max_attempts)
@@ -393,19 +410,6 @@ class Execution:
         if scope is self.root:
             self.memo.pop(hash, None)
 
-    def enter(self, scope: Scope) -> None:
-        """A call begins that can get on by itself; the body that made it now waits."""
-        if scope.open:
-            self._busy += 1
-        scope.open += 1
-
-    def leave(self, scope: Scope) -> None:
-        """A call ends; when it was the last open one of its body, that body gets on again."""
-        scope.open -= 1
-        if scope.open:
-            self._busy -= 1
-            self.settle_soon()
-
     async def store(self, command: Command) -> Any:
         """Have a command committed. While the store fails this tries again, since what was done must not be lost;
         when the lease is gone, so is this execution."""
@@ -415,119 +419,12 @@ class Execution:
             except LeaseLost as error:
                 self.worker.lost(self, error)
                 raise Evicted(str(error)) from None
+            except Unstorable:
+                raise
             except StoreError as error:
                 self.give_up_if_over()
                 self.worker.log_trouble(self, error)
                 await self.worker.clock.sleep(AGAIN_AFTER_SECONDS)
-
-    # --- suspension
-
-    async def sleep(self, hash: str) -> None:
-        """Return when the task of this hash went on by itself and the run has a slot."""
-        if self._state is EXECUTING and self._has_gone_on(hash):
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sleepers[hash] = future
-        self._busy -= 1
-        self.settle_soon()
-        try:
-            await future
-        except asyncio.CancelledError:
-            if self._sleepers.pop(hash, None) is not None:
-                self._busy += 1
-            raise
-
-    async def slot(self) -> None:
-        """Return when the run executes, asking for a slot if it is suspended."""
-        while self._state is not EXECUTING:
-            self.give_up_if_over()
-            if self._granted is None:
-                self._granted = asyncio.get_running_loop().create_future()
-                self._ask_for_slot()
-            await asyncio.shield(self._granted)
-        self.give_up_if_over()
-
-    def settle_soon(self) -> None:
-        """Look in a tick whether anything can still get on: siblings of this call may be about to begin."""
-        if not self._is_settling_soon and (self._sleepers or self._new_waits):
-            self._is_settling_soon = True
-            asyncio.get_running_loop().call_soon(self._settle)
-
-    def _settle(self) -> None:
-        """Begin new waits, and suspend the run when nothing in it can get on."""
-        self._is_settling_soon = False
-        if self._is_settling or self._is_over:
-            return
-        suspend = self._busy == 0 and self._state is EXECUTING and bool(self._sleepers)
-        if not self._new_waits and not suspend:
-            return
-        waits, self._new_waits = tuple(self._new_waits), []
-        new = {wait.task.hash for wait in waits}
-        others = tuple([hash for hash in self._sleepers if hash not in new])
-        if suspend:
-            self._state = SUSPENDING
-        self._is_settling = True
-        command = BeginWaits(self.run.id, self.run.token, waits, suspend, others, self.journal.take_all())
-        beginning = asyncio.get_running_loop().create_task(self._begin(command))
-        self.worker.keep(beginning)
-
-    async def _begin(self, command: BeginWaits) -> None:
-        try:
-            begun: Begun = await self.store(command)
-        except Evicted as reason:
-            self.evict(reason)
-            return
-        finally:
-            self._is_settling = False
-        for task in begun.tasks:
-            self.note(task)
-        self._settled(begun)
-
-    def _settled(self, begun: Begun) -> None:
-        if self._state is SUSPENDING:
-            resumed, self._resumed_early = self._resumed_early, False
-            if not begun.is_suspended or resumed:
-                self._go_on()
-            else:
-                self._state = SUSPENDED
-                if self._granted is not None:
-                    self._ask_for_slot()
-                self.worker.suspended(self, begun.tasks)
-        elif self._state is EXECUTING:
-            self._resolve_woken()
-        self.settle_soon()
-
-    def _go_on(self) -> None:
-        self._state = EXECUTING
-        self.worker.resumed(self)
-        granted, self._granted = self._granted, None
-        if granted is not None and not granted.done():
-            granted.set_result(None)
-        self._resolve_woken()
-        self.settle_soon()
-
-    def _resolve_woken(self) -> None:
-        """Let everybody go on whose task did."""
-        for hash in [hash for hash in self._sleepers if self._has_gone_on(hash)]:
-            future = self._sleepers.pop(hash)
-            self._busy += 1
-            if not future.done():
-                future.set_result(None)
-
-    def _has_gone_on(self, hash: str) -> bool:
-        task = self.memo.get(hash)
-        return task is not None and task.state != "waiting"
-
-    def _ask_for_slot(self) -> None:
-        if self._state is SUSPENDED:
-            asking = asyncio.get_running_loop().create_task(self._resume_run())
-            self.worker.keep(asking)
-
-    async def _resume_run(self) -> None:
-        try:
-            await self.store(ResumeRun(self.run.id, self.run.token))
-        except Evicted as reason:
-            self.evict(reason)
 
     # --- logs
 

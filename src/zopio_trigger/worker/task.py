@@ -57,16 +57,16 @@ class TaskCall:
         if known is not None and known.state in ("completed", "failed"):
             execution.recall(self.scope, self.hash)
             return self._recorded(known)
-        execution.enter(self.scope)
+        execution.slot.enter(self.scope)
         try:
             self._remember(known)
             while True:
                 if known is not None and known.state == "waiting":
-                    await execution.sleep(self.hash)
+                    await execution.slot.sleep(self.hash)
                     known = execution.memo[self.hash]
                     self.attempt = known.attempt
-                if not execution.is_executing:
-                    await execution.slot()
+                if not execution.slot.is_held:
+                    await execution.slot.take()
                 if self.abandoned is not None:  # a thread cannot be stopped: the next attempt waits for it
                     await asyncio.wait([self.abandoned])
                 try:
@@ -81,7 +81,7 @@ class TaskCall:
                 else:
                     return await self._completed(text, value)
         finally:
-            execution.leave(self.scope)
+            execution.slot.leave(self.scope)
 
     def _remember(self, known: Task | None) -> None:
         """Take over what an earlier execution has recorded of this task."""
@@ -138,6 +138,8 @@ class TaskCall:
         assert self.name is not None
         execution = self.execution
         run = execution.run
+        if not execution.slot.is_held:  # the body may have gone on by itself while its run was suspended
+            await execution.slot.take()
         task: Task = await execution.store(
             CompleteTask(
                 run.id,
@@ -161,6 +163,8 @@ class TaskCall:
         execution = self.execution
         run = execution.run
         error, retry_at = _when_to_retry(error)
+        if not execution.slot.is_held:
+            await execution.slot.take()
         task: Task = await execution.store(
             FailTask(
                 run.id,
@@ -172,7 +176,8 @@ class TaskCall:
                 retry=self.options.retry,
                 chance=execution.worker.random.random(),
                 retry_at=retry_at,
-                is_final=self.options.durable_begin or isinstance(error, NonRetryable | TaskFailed | InvalidInput),
+                is_final=self.options.durable_begin
+                or isinstance(error, NonRetryable | TaskFailed | InvalidInput),
                 is_timeout=isinstance(error, DeadlineExceeded),
                 logs=execution.journal.take(),
             )
@@ -227,12 +232,16 @@ class Body(Scope):
 
 
 def is_of_the_process(error: BaseException) -> bool:
-    """True when an exception ends more than the code it came out of: that code is being cancelled, closed, or the
-    process interrupted. A cancellation that nobody asked of the running asyncio task is a failure like any other."""
+    """True when an exception ends more than the code it came out of: that code is being cancelled, or the process
+    interrupted. A cancellation that nobody asked of the running asyncio task is a failure like any other."""
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is None or task.cancelling() > 0
-    return isinstance(error, KeyboardInterrupt | GeneratorExit)
+    if isinstance(
+        error, GeneratorExit
+    ):  # outside a task the coroutine is being closed; inside, somebody raised it
+        return asyncio.current_task() is None
+    return isinstance(error, KeyboardInterrupt)
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

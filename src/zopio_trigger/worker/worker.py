@@ -19,6 +19,7 @@ from typing import Any
 from zopio_trigger.errors import LeaseLost, StoreError
 from zopio_trigger.model.clock import Cancellable, Clock
 from zopio_trigger.model.commands import ReleaseRun
+from zopio_trigger.model.durations import SECOND_US
 from zopio_trigger.model.ids import Ids
 from zopio_trigger.model.records import Environment, Event, Run, Task
 from zopio_trigger.sdk.job import JobDefinition
@@ -34,6 +35,7 @@ MAX_THREADS = 512  # sync jobs in memory, and sync tasks of async jobs
 MAX_TASKS = 10_000  # in one run; each execution begins with reading them all
 ENDS_WITHIN_SECONDS = 1.0  # real; given to code whose run was handed back when the worker stops
 SHORT_WAIT = 1_000_000  # microseconds a sync job's thread waits rather than be given back
+AGAIN_AFTER_SECONDS = 1.0  # between tries to hand a run back while the store fails
 BEGIN_AFTER = 10_000  # microseconds a body runs before its start is recorded
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,7 @@ class Worker:
         self._leaving: set[str] = set()  # suspended runs whose lease is being given up
         self._bodies: dict[TaskCall, None] = {}  # running, their start not yet recorded, oldest first
         self._sweep: Cancellable | None = None
+        self._is_closed = False
         self._kept: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -102,7 +105,7 @@ class Worker:
         self.jobs = dict(jobs)
         await self.start()
         for execution in list(self._residents.values()):
-            await self._release(execution, Evicted("the code was reloaded"))
+            self._let_go(execution, Evicted("the code was reloaded"))
 
     async def drain(self, timeout_seconds: float) -> int:
         """Take no new runs, let executing ones finish, hand back what is left; returns how many were handed back."""
@@ -118,7 +121,7 @@ class Worker:
         """Hand back everything that is held, and leave; returns how many executing runs were handed back."""
         self.link.drain(self.id)
         held = list(self._executions.values())
-        executing = sum(not execution.is_suspended for execution in held)
+        executing = sum(not execution.slot.is_given_back for execution in held)
         await asyncio.gather(*(self._release(execution, Evicted("the worker stops")) for execution in held))
         ending = [execution.task for execution in held if execution.task is not None]
         if ending:  # user code has its `finally` blocks; a thread that runs on is left behind
@@ -138,6 +141,7 @@ class Worker:
         self._close()
 
     def _close(self) -> None:
+        self._is_closed = True
         if self._sweep is not None:
             self._sweep.cancel()
         self.threads.shutdown(wait=False, cancel_futures=True)
@@ -188,7 +192,7 @@ class Worker:
     def resume(self, run: Run) -> None:
         execution = self._executions.get(run.id)
         if execution is not None and execution.run.token == run.token:
-            execution.resume()
+            execution.slot.regain()
         else:
             self.keep(asyncio.get_running_loop().create_task(self._give_back(run)))
 
@@ -226,7 +230,7 @@ class Worker:
         """Give up a resident."""
         del self._residents[execution.run.id]
         self._leaving.add(execution.run.id)
-        self.keep(asyncio.get_running_loop().create_task(self._release(execution, reason)))
+        self.keep(asyncio.get_running_loop().create_task(self._evict(execution, reason)))
 
     def resumed(self, execution: Execution) -> None:
         self._residents.pop(execution.run.id, None)
@@ -246,7 +250,7 @@ class Worker:
         """A body runs; if it still does in 10 ms, record that."""
         self._bodies[call] = None
         if self._sweep is None:
-            self._sweep = self.clock.call_at(self.clock.now() + BEGIN_AFTER, self._record_begun)
+            self._sweep = self.clock.call_later(BEGIN_AFTER / SECOND_US, self._record_begun)
 
     def finished(self, call: TaskCall) -> None:
         self._bodies.pop(call, None)
@@ -264,22 +268,36 @@ class Worker:
         now = self.clock.now()
         while self._bodies:
             call = next(iter(self._bodies))
-            if call.started_at > now - BEGIN_AFTER:
-                self._sweep = self.clock.call_at(call.started_at + BEGIN_AFTER, self._record_begun)
+            left = call.started_at + BEGIN_AFTER - now
+            if 0 < left <= BEGIN_AFTER:  # more than that: the clock was set back
+                self._sweep = self.clock.call_later(left / SECOND_US, self._record_begun)
                 return
             del self._bodies[call]
             call.record_begin()
+
+    async def _evict(self, execution: Execution, reason: Evicted) -> None:
+        """Drop a sleeping run from memory, unless it has gone on meanwhile."""
+        if await self._give_back(execution.run, only_if_suspended=True):
+            execution.evict(reason)
+        else:
+            self._leaving.discard(execution.run.id)
 
     async def _release(self, execution: Execution, reason: Evicted) -> None:
         """Give the lease up first, then the memory: nothing is written under a lease that is gone."""
         await self._give_back(execution.run)
         execution.evict(reason)
 
-    async def _give_back(self, run: Run) -> None:
-        try:
-            await self.link.submit(ReleaseRun(run.id, run.token))
-        except StoreError as error:
-            log.error("run %s could not be handed back and waits for the next start: %s", run.id, error)
+    async def _give_back(self, run: Run, *, only_if_suspended: bool = False) -> bool:
+        """Give up the lease; tries again while the store fails, or the run would be nobody's."""
+        while not self._is_closed:
+            try:
+                released: bool = await self.link.submit(ReleaseRun(run.id, run.token, only_if_suspended))
+            except StoreError as error:
+                log.error("run %s cannot be handed back now: %s", run.id, error)
+                await self.clock.sleep(AGAIN_AFTER_SECONDS)
+            else:
+                return released
+        return False
 
     def _is_long(self, execution: Execution, waits: Sequence[Task]) -> bool:
         now = self.clock.now()

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from zopio_trigger.engine.changes import Changes
-from zopio_trigger.errors import StoreError
-from zopio_trigger.storage.port import Stale, Unstorable
+from zopio_trigger.errors import StoreError, Unstorable
+from zopio_trigger.storage.port import Stale
 from zopio_trigger.storage.sqlite import statements as sql
 
 TAKEN = frozenset({sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE})
