@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check format bench bench-quick plans clean
+.PHONY: help setup demo test test-fast soak check format bench bench-quick plans clean
 
 help:  ## List these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: setup check  ## Everything CI runs: checks and all tests
 
 test-fast: setup  ## The quick subset, for all day
 	$(BIN)/python -m pytest -m 'not slow' -q
+
+soak: setup  ## Kill a process hundreds of times under load; prints its seed (SOAK_ROUNDS, SOAK_SEED)
+	SOAK_ROUNDS=$${SOAK_ROUNDS:-300} $(BIN)/python -m pytest tests/acceptance/test_kill.py -s -q
 
 check: setup  ## ruff, mypy --strict
 	$(BIN)/ruff check .

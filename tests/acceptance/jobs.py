@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from zopio_trigger import TriggerClient
@@ -27,7 +27,7 @@ class Bodies:
     def __init__(self) -> None:
         self.begun: list[str] = []
 
-    def __call__(self, name: str, result: Any = None) -> Callable[[], Awaitable[Any]]:
+    def __call__(self, name: str, result: Any = None) -> Callable[[], Coroutine[Any, Any, Any]]:
         async def body() -> Any:
             self.begun.append(name)
             return name if result is None else result
@@ -38,7 +38,7 @@ class Bodies:
 async def until(condition: Callable[[], bool]) -> None:
     """Return when something real has happened (a thread, `asyncio.timeout`); pytest ends what never does."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  # what is waited for knows no events of asyncio
+        while not condition():  # what is waited for knows no events of asyncio
             await asyncio.sleep(0.001)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -40,7 +40,7 @@ class Ledger:
         self.ended: Counter[str] = Counter()
         self._runs: dict[str, Run] = {}
 
-    def body(self, name: str, result: Any = None) -> Callable[..., Awaitable[Any]]:
+    def body(self, name: str, result: Any = None) -> Callable[..., Coroutine[Any, Any, Any]]:
         """The body of a task, whose beginning is written down."""
 
         async def body(*_: object) -> Any:
@@ -122,7 +122,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
     return shelf
 
 
-Check = Callable[[TestPlatform, Ledger], Awaitable[None]]
+Check = Callable[[TestPlatform, Ledger], Coroutine[Any, Any, None]]
 Make = Callable[[Callable[[], Ledger]], tuple[TriggerClient, Check]]
 SCENARIOS: dict[str, Make] = {}
 
@@ -196,9 +196,10 @@ def nested_tasks(ledger: Callable[[], Ledger]) -> tuple[TriggerClient, Check]:
     async def job(payload: Any, io: IO) -> str:
         async def outer() -> str:
             ledger().begins("outer")
-            inner = await io.run_task("inner", ledger().body("inner"))
+            inner: str = await io.run_task("inner", ledger().body("inner"))
             await io.wait("nap", hours=1)
-            return inner + await io.run_task("last", ledger().body("last"))
+            last: str = await io.run_task("last", ledger().body("last"))
+            return inner + last
 
         return await io.run_task("outer", outer)
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.jobs import Bodies, client_of, until
+from tests.acceptance.jobs import Bodies, client_of, ended, until
 from zopio_trigger import IO, NonRetryable, Retry, RetryAt, TaskFailed, TaskTimeout, TriggerClient
+from zopio_trigger.engine.changes import Changes
 from zopio_trigger.errors import Conflict
+from zopio_trigger.storage.sqlite.store import SQLiteStore
 from zopio_trigger.testing import TestPlatform
 
 
@@ -243,6 +245,74 @@ async def test_a_task_that_its_job_cancelled_runs_again_when_it_is_asked_for_aga
 
         assert (run.output, begun) == ("worked", ["work", "work"])
         assert run.task("work").state == "completed"
+
+
+async def test_a_time_limit_around_a_wait_ends_the_attempt_while_the_run_sleeps() -> None:
+    begun: list[str] = []
+
+    async def job(payload: Any, io: IO) -> str:
+        async def parent() -> str:
+            begun.append("parent")
+            await io.wait("a-day", days=1)
+            return "waited"
+
+        try:
+            return await io.run_task("parent", parent, timeout=60)
+        except TaskTimeout as error:
+            return f"{error.key} took too long"
+
+    async with TestPlatform(client_of(job)) as platform:
+        run = await (await platform.send("job")).until_waiting()
+        await platform.advance(seconds=60)
+
+        assert (run.output, begun, run.executions) == ("parent took too long", ["parent"], 1)
+
+
+async def test_a_body_that_goes_on_after_its_own_time_limit_around_a_wait_is_recorded() -> None:
+    async def job(payload: Any, io: IO) -> str:
+        async def impatient() -> str:
+            try:
+                async with asyncio.timeout(0.01):
+                    await io.wait("a-day", days=1)
+            except TimeoutError:
+                return "impatient"
+            return "waited"
+
+        return await io.run_task("impatient", impatient)
+
+    async with TestPlatform(client_of(job)) as platform:
+        run = await ended(await platform.send("job"))
+
+        assert (run.output, run.executions) == ("impatient", 1)
+
+
+async def test_a_child_that_was_being_recorded_when_its_parent_ran_out_of_time_does_not_run_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bodies = Bodies()
+    is_slow = [True]
+    write = SQLiteStore.write
+
+    async def slow_write(store: SQLiteStore, changes: Changes) -> None:
+        await write(store, changes)
+        if is_slow and any(task.key == "child" and task.output for task in changes.tasks.values()):
+            is_slow.clear()
+            platform.clock.advance(60)  # the parent's time is up while its child is being committed
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(SQLiteStore, "write", slow_write)
+
+    async def job(payload: Any, io: IO) -> str:
+        async def parent() -> str:
+            return await io.run_task("child", bodies("child"))
+
+        return await io.run_task("parent", parent, timeout=60, retry=Retry(max_attempts=2))
+
+    async with TestPlatform(client_of(job)) as platform:
+        run = await (await platform.send("job")).fast_forward()
+
+        assert (run.output, bodies.begun) == ("child", ["child"])
+        assert run.task("parent").attempt == 2
 
 
 # --- errors that steer

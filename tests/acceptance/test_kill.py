@@ -13,7 +13,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +53,7 @@ def said(side: Path) -> list[list[str]]:
     return [line.split(" ", 2) for line in side.read_text().splitlines()]
 
 
-def rows(store: Path, query: str) -> list[tuple[object, ...]]:
+def rows(store: Path, query: str) -> list[tuple[Any, ...]]:
     with sqlite3.connect(store) as database:
         return database.execute(query).fetchall()
 
@@ -99,7 +101,15 @@ def check_no_completed_task_began_again(store: Path, side: Path) -> None:
 
 
 def check_outputs(store: Path, side: Path) -> None:
-    wanted = {"chain": lambda n: 5 * n + 10, "fan": lambda n: 15 + n, "shaky": lambda n: "done"}
+    wanted: dict[str, Callable[[int], object]] = {
+        "chain": lambda n: 5 * n + 10,
+        "fan": lambda n: 15 + n,
+        "shaky": lambda n: "done",
+    }
+        "chain": lambda n: 5 * n + 10,
+        "fan": lambda n: 15 + n,
+        "shaky": lambda n: "done",
+    }
     query = "SELECT runs.job, events.payload, runs.output FROM runs JOIN events ON events.id = runs.event_id"
     for job, payload, output in rows(store, query):
         value = json.decode(str(payload))

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -221,7 +221,7 @@ class PlatformMachine(RuleBasedStateMachine):
         for _ in range(3):
             await self.platform.committer.settled()
             await asyncio.sleep(0)
-            while not self.platform.is_idle:  # noqa: ASYNC110  # the loop's own turns are what is waited for
+            while not self.platform.is_idle:  # the loop's own turns are what is waited for
                 await asyncio.sleep(0)
         self.before, self.now = self.now, await self.store.everything()
 
@@ -260,7 +260,7 @@ class PlatformMachine(RuleBasedStateMachine):
         if not self.now.runs:
             return
         run_id = data.draw(st.sampled_from(sorted(self.now.runs)))
-        makers = {
+        makers: dict[str, Callable[[], c.Command]] = {
             "cancel": lambda: c.CancelRun(ENV, run_id),
             "replay": lambda: c.ReplayRun(ENV, run_id, self.ids.new("run")),
             "retry": lambda: c.RetryRun(ENV, run_id),

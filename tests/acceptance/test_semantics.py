@@ -296,11 +296,13 @@ async def test_io_parallel_gives_the_failure_of_the_first_task_that_fails() -> N
 
 async def test_io_first_tells_every_execution_the_same(reexecute: bool) -> None:
     gate = asyncio.Event()
+    begun: list[str] = []
 
     async def quick() -> str:
         return "quick"
 
     async def late() -> str:
+        begun.append("late")
         await gate.wait()
         return "late"
 
@@ -315,6 +317,7 @@ async def test_io_first_tells_every_execution_the_same(reexecute: bool) -> None:
 
         assert run.output == ["quick"]
         assert run.executions == (2 if reexecute else 1)
+        assert begun == ["late"]  # and not once more when it has lost
 
 
 async def test_io_first_between_a_wait_and_a_task_is_stable(reexecute: bool) -> None:
@@ -443,7 +446,7 @@ async def test_the_same_key_in_two_parents_is_two_tasks(reexecute: bool) -> None
 
     async def job(payload: Any, io: IO) -> list[str]:
         async def parent(name: str) -> str:
-            inner = await io.run_task("inner", bodies(f"inner of {name}"))
+            inner: str = await io.run_task("inner", bodies(f"inner of {name}"))
             await io.wait("nap", seconds=5)
             return inner
 
@@ -463,7 +466,7 @@ async def test_a_parent_that_is_tried_again_finds_what_its_children_finished(ree
 
     async def job(payload: Any, io: IO) -> str:
         async def parent() -> str:
-            child = await io.run_task("child", bodies("child"))
+            child: str = await io.run_task("child", bodies("child"))
             tries.append("parent")
             if len(tries) == 1:
                 raise ValueError("not yet")
@@ -500,7 +503,7 @@ async def test_a_result_is_the_same_in_the_first_execution_and_in_later_ones(ree
     seen: list[Any] = []
 
     async def job(payload: Any, io: IO) -> Any:
-        result = await io.run_task("pair", lambda: {"pair": (1, 2), "set": None})
+        result: Any = await io.run_task("pair", lambda: {"pair": (1, 2), "set": None})
         result["pair"].append(3)  # its own copy
         seen.append(result)
         await io.wait("a-day", days=1)

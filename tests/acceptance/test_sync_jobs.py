@@ -184,9 +184,12 @@ async def test_every_call_of_io_works_in_a_sync_job(reexecute: bool) -> None:
 
 
 async def test_send_event_works_in_a_sync_job_and_sends_once() -> None:
+    def tell() -> None:
+        client.send_event("nobody.listens", {"n": 2})
+
     def job(payload: Any, io: SyncIO) -> None:
         client.send_event("nobody.listens", {"n": 1})
-        io.run_task("tell", lambda: client.send_event("nobody.listens", {"n": 2}) and None)
+        io.run_task("tell", tell)
         io.wait("a-day", days=1)
 
     client = client_of(job)

@@ -150,6 +150,32 @@ async def test_a_plain_send_event_sends_once_however_often_its_code_runs(
         assert {event.origin_run for event in sent} == {run.id}
 
 
+async def test_events_sent_together_and_jobs_invoked_in_a_run_are_sent_once(reexecute: bool) -> None:
+    async def job(payload: Any, io: IO) -> None:
+        await client.send_events([(EVENT_OF_NOBODY, {"n": 1}), (EVENT_OF_NOBODY, {"n": 1})])
+        await client.invoke("child", {"n": 2})
+        await client.invoke("other-child", {"n": 2})
+        await io.wait("a-day", days=1)
+
+    async def child(payload: Any, io: IO) -> int:
+        return int(payload["n"])
+
+    async def other_child(payload: Any, io: IO) -> int:
+        return int(payload["n"])
+
+    client = client_of(job, child)
+    client.define_job(run=other_child, id="other-child", trigger=client.triggers.invoke())
+    async with TestPlatform(client, reexecute=reexecute) as platform:
+        await (await platform.send("job")).fast_forward()
+
+        sent = [event.payload for event in await platform.events() if event.name == EVENT_OF_NOBODY]
+        assert sent == ['{"n":1}', '{"n":1}']
+        assert [(run.job, run.output) for run in (await platform.runs())[1:]] == [
+            ("child", 2),
+            ("other-child", 2),
+        ]
+
+
 async def test_io_send_event_sends_once_and_answers_the_same(reexecute: bool) -> None:
     answers: list[str] = []
 

@@ -132,7 +132,7 @@ class Program:
 
     async def _completed(self, run_id: str) -> None:
         async with asyncio.timeout(PATIENCE):
-            while (await self._fresh.get_run(run_id)).status != "completed":  # noqa: ASYNC110  # a client can only ask
+            while (await self._fresh.get_run(run_id)).status != "completed":  # a client can only ask
                 await asyncio.sleep(0.005)
 
 

@@ -17,7 +17,7 @@ from zopio_trigger.server import streams
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until something is so."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - there is no event for what the server holds
+        while not condition():
             await asyncio.sleep(0)
 
 

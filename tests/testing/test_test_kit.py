@@ -171,9 +171,13 @@ async def test_a_process_dies_at_the_commit_of_a_task_and_another_takes_over(mom
     bodies: list[str] = []
     shop = TriggerClient("shop")
 
+    def charge() -> str:
+        bodies.append("charge")
+        return "paid"
+
     @shop.job(trigger=shop.triggers.invoke())
     async def pay(payload: Any, io: IO) -> str:
-        return await io.run_task("charge", lambda: bodies.append("charge") or "paid")
+        return await io.run_task("charge", charge)
 
     async with TestPlatform(shop) as platform:
         getattr(platform, f"crash_{moment}")("charge")

@@ -190,7 +190,7 @@ async def test_an_event_is_sent_though_nobody_awaits_it(site: Stage, link: HttpL
     link.send_event(EventRequest(name="user.created", payload="{}", id="left alone"))
 
     async with asyncio.timeout(5):
-        while not site.worker.started:  # noqa: ASYNC110 - the worker of the test has no event for it
+        while not site.worker.started:
             await asyncio.sleep(0.001)
 
     assert (await site.reads.event(site.env_no, "left alone")).runs

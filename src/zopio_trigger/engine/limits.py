@@ -7,7 +7,9 @@ from zopio_trigger.model import json
 from zopio_trigger.model.records import Event, Job, Line, Run
 
 UNLIMITED = 1_000_000  # stands for "no limit" where a number is wanted
-WAITS_TO_BE_ALONE = 10_000_000  # microseconds; then it executes beside what executes already; nothing joins it
+WAITS_TO_BE_ALONE = (
+    10_000_000  # microseconds; then it executes beside what executes already; nothing joins it
+)
 MAX_KEY_LENGTH = 256  # characters of a limit key; longer values share the line of their first 256
 
 

@@ -54,6 +54,9 @@ class Calls(Protocol):
 
     def value(self, key: TaskKey, make: Callable[[], object], site: CallSite) -> Coroutine[Any, Any, Any]: ...
 
+    def known_value(self, key: TaskKey) -> Any:
+        """What `value` has answered for this key in an earlier execution; None when it has not been asked."""
+
     def make_random(self) -> float: ...
 
     def make_uuid(self) -> str: ...

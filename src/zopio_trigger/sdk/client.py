@@ -157,10 +157,7 @@ class TriggerClient:
             name, payload, id=id, context=context, source=source, timestamp=timestamp, deliver_at=deliver_at,
             deliver_after=deliver_after, account_id=account_id, is_test=is_test,
         )  # fmt: skip
-        scope = current.get()
-        if scope is not None:
-            request = scope.execution.derive(request, scope)
-        return self._send(request)
+        return self._send(_within_run(request))
 
     async def send_events(self, events: Iterable[tuple[str, object] | Mapping[str, Any]]) -> list[Receipt]:
         """Send several events in one transaction: all are stored, or none.
@@ -174,7 +171,7 @@ class TriggerClient:
             raise TooLarge(
                 f"{len(requests):,} events were given to send_events; send at most {MAX_EVENTS_AT_ONCE:,} at a time"
             )
-        return await self._link().send_events(requests)
+        return await self._link().send_events([_within_run(request) for request in requests])
 
     def invoke(
         self, job: str, payload: object = None, *, id: str | None = None, context: object = None
@@ -189,7 +186,7 @@ class TriggerClient:
             NotFound: when awaited; no such job is known in the environment.
         """
         request = event_request(INVOKED, payload, id=id, context=context)
-        return self._send(replace(request, job=check_name(job, "job id")))
+        return self._send(_within_run(replace(request, job=check_name(job, "job id"))))
 
     def _send(self, request: EventRequest) -> Pending[Receipt]:
         loop = _running_loop()
@@ -286,6 +283,12 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 async def _sent(link: ClientLink, request: EventRequest) -> Receipt:
     return await link.send_event(request)
+
+
+def _within_run(request: EventRequest) -> EventRequest:
+    """An event that a run sends has an id that follows from the run and the place: sent again, it is the same."""
+    scope = current.get()
+    return request if scope is None else scope.execution.derive(request, scope)
 
 
 def _log_failure(done: asyncio.Future[Receipt], name: str) -> None:

@@ -199,17 +199,41 @@ class IO:
         return [task.result() for task in tasks]
 
     async def first(self, key: TaskKey, /, *awaitables: Awaitable[T]) -> T:
-        """The result of whichever ends first; every later execution gets the same one. The others are cancelled
-        here, but the waits among them go on durably until the run ends."""
+        """The result of whichever ends first; every later execution gets the same one, and does not begin the others
+        again. They are cancelled here, but the waits among them go on durably until the run ends."""
+        site = _site()
+        winner: int | None = self._calls.known_value(key)
+        if winner is None:
+            return await self._race(key, awaitables, site)
+        await self._calls.value(key, lambda: winner, site)
+        if winner >= len(awaitables):
+            raise InvalidInput(
+                f"number {winner} of io.first({display_key(key)!r}) has ended first, and now there are only "
+                f"{len(awaitables)}; give it another key"
+            )
+        for number, awaitable in enumerate(awaitables):
+            if number != winner:
+                _drop(awaitable)
+        return await awaitables[winner]
+
+    async def _race(self, key: TaskKey, awaitables: tuple[Awaitable[T], ...], site: CallSite) -> T:
         tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             earliest = next(number for number, task in enumerate(tasks) if task in done)
-            number: int = await self._calls.value(key, lambda: earliest, _site())
-            return await tasks[number]
+            await self._calls.value(key, lambda: earliest, site)
+            return await tasks[earliest]
         finally:
             for task in tasks:
                 task.cancel()
+
+
+def _drop(awaitable: Awaitable[object]) -> None:
+    """Let go of something that will not be awaited."""
+    if isinstance(awaitable, asyncio.Future):
+        awaitable.cancel()
+    elif inspect.iscoroutine(awaitable):
+        awaitable.close()
 
 
 class _OpenGate:

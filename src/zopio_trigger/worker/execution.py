@@ -275,6 +275,12 @@ class Execution:
             self.recall(scope, hash)
         return json.decode(known.output or "null")
 
+    def known_value(self, key: TaskKey) -> Any:
+        known = self.memo.get(task_hash(self.scope().hash, key))
+        return (
+            json.decode(known.output or "null") if known is not None and known.state == "completed" else None
+        )
+
     def make_random(self) -> float:
         return self.worker.random.random()
 
@@ -306,7 +312,8 @@ class Execution:
     def derive(self, event: EventRequest, scope: Scope) -> EventRequest:
         """Give an event sent by plain `send_event` an id that a later execution will find again."""
         identity = json.encode(
-            [self.run.id, scope.hash, event.name, json.canonical(event.payload)], what="event identity"
+            [self.run.id, scope.hash, event.job, event.name, json.canonical(event.payload)],
+            what="event identity",
         )
         digest = hashlib.sha256(identity.encode()).hexdigest()[:32]
         nth = scope.sent.get(digest, 0)

@@ -23,6 +23,10 @@ from zopio_trigger.worker.failure import error_json
 if TYPE_CHECKING:
     from zopio_trigger.worker.execution import Execution
 
+ANSWERS_WITHIN_SECONDS = (
+    1.0  # real; a store that takes longer is not waited for by code that is being cancelled
+)
+
 
 class TaskCall:
     """A task in progress in one execution."""
@@ -140,7 +144,7 @@ class TaskCall:
         run = execution.run
         if not execution.slot.is_held:  # the body may have gone on by itself while its run was suspended
             await execution.slot.take()
-        task: Task = await execution.store(
+        task = await self._record(
             CompleteTask(
                 run.id,
                 run.token,
@@ -165,7 +169,7 @@ class TaskCall:
         error, retry_at = _when_to_retry(error)
         if not execution.slot.is_held:
             await execution.slot.take()
-        task: Task = await execution.store(
+        task = await self._record(
             FailTask(
                 run.id,
                 run.token,
@@ -185,6 +189,20 @@ class TaskCall:
         execution.note(task)
         self.is_stored = True
         return execution.memo[self.hash]
+
+    async def _record(self, command: CompleteTask | FailTask) -> Task:
+        """Have the end of an attempt committed. Whoever cancels this await does not cancel the commit, so what stands
+        then is asked for: the next attempt of the task around this one must find it."""
+        try:
+            task: Task = await self.execution.store(command)
+        except asyncio.CancelledError:
+            if self.scope is not self.execution.root and self.execution.reason is None:
+                answer = asyncio.ensure_future(self.execution.link.submit(command))
+                await asyncio.wait([answer], timeout=ANSWERS_WITHIN_SECONDS)
+                if answer.done() and answer.exception() is None:
+                    self.execution.note(answer.result())
+            raise
+        return task
 
     def _closed(self) -> None:
         """The job itself cancelled the body: it is not memoized."""
