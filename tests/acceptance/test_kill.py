@@ -106,10 +106,6 @@ def check_outputs(store: Path, side: Path) -> None:
         "fan": lambda n: 15 + n,
         "shaky": lambda n: "done",
     }
-        "chain": lambda n: 5 * n + 10,
-        "fan": lambda n: 15 + n,
-        "shaky": lambda n: "done",
-    }
     query = "SELECT runs.job, events.payload, runs.output FROM runs JOIN events ON events.id = runs.event_id"
     for job, payload, output in rows(store, query):
         value = json.decode(str(payload))

@@ -276,7 +276,7 @@ class Execution:
         return json.decode(known.output or "null")
 
     def known_value(self, key: TaskKey) -> Any:
-        known = self.memo.get(task_hash(self.scope().hash, key))
+        known = self.memo.get(kind_hash(task_hash(self.scope().hash, key), "value"))
         return (
             json.decode(known.output or "null") if known is not None and known.state == "completed" else None
         )
