@@ -27,6 +27,7 @@ test-fast: setup  ## The quick subset, for all day
 
 soak: setup  ## Kill a process hundreds of times under load; prints its seed (SOAK_ROUNDS, SOAK_SEED)
 	SOAK_ROUNDS=$${SOAK_ROUNDS:-300} $(BIN)/python -m pytest tests/acceptance/test_kill.py -s -q
+	$(BIN)/python -m pytest tests/acceptance -m soak -s -q
 
 check: setup  ## ruff, mypy --strict
 	$(BIN)/ruff check .

@@ -189,7 +189,8 @@ class TestPlatform:
         query = RunQuery(
             env_no=self._env_no, job=None if job is None else self._job_id(job), limit=MOST_LISTED
         )
-        rows = sorted(await self._store.runs(query), key=lambda row: row.created_at)
+        newest_first = await self._store.runs(query)
+        rows = sorted(newest_first, key=lambda row: row.created_at)
         return [await self._known(row.id, row) for row in rows]
 
     async def events(self) -> list[Event]:
