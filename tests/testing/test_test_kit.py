@@ -255,6 +255,15 @@ async def test_a_run_that_fails_can_be_retried_and_replayed(trigger: TestPlatfor
     assert (await run.finished()).output == (await again.finished()).output == "mended"
 
 
+def test_the_fixture_may_be_used_in_a_loop_of_ones_own(trigger: TestPlatform) -> None:
+    async def use() -> str:
+        run = await trigger.send("user.registered", "ada")
+        await trigger.settle()
+        return run.state
+
+    assert asyncio.run(use()) == "suspended"
+
+
 async def test_a_platform_that_was_never_used_closes() -> None:
     platform = TestPlatform(client)
 

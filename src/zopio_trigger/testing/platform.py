@@ -111,10 +111,14 @@ class TestPlatform:
         loop = self._loop
         if loop is None or self._starting is None:
             return
-        if loop.is_closed():
-            self._abandon()
-        else:
+        if not loop.is_closed():
             loop.run_until_complete(self.close())
+            return
+        for client in self._clients:  # the loop has gone with all that was in it; what is left are threads
+            client.bind(None)
+        if self._worker is not None:
+            self._worker.threads.shutdown(wait=False, cancel_futures=True)
+        self._store.let_go()
 
     # --- what a test does
 
@@ -190,7 +194,7 @@ class TestPlatform:
             env_no=self._env_no, job=None if job is None else self._job_id(job), limit=MOST_LISTED
         )
         newest_first = await self._store.runs(query)
-        rows = sorted(newest_first, key=lambda row: row.created_at)
+        rows = sorted(newest_first, key=lambda row: (row.created_at, row.id))
         return [await self._known(row.id, row) for row in rows]
 
     async def events(self) -> list[Event]:

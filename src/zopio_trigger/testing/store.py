@@ -51,6 +51,11 @@ class MemoryStore(SQLiteStore):
             self._is_open = False
             await super().close()
 
+    def let_go(self) -> None:
+        """Forget everything, without an event loop."""
+        if self._writer is not None:
+            self._writer.close()
+
     async def write(self, changes: Changes) -> None:
         due = [death for death in self.deaths if death.matches(changes)]  # each is asked: some of them count
         if not due:
